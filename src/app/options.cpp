@@ -1,0 +1,129 @@
+#include "app/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "app/exit_status.h"
+#include "writer/pcap_encoder.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr const char* kUsage = R"(tracedump: tcpdump for one application
+Usage: tracedump [OPTIONS] PID...
+       tracedump [OPTIONS] [--] COMMAND [ARG...]
+
+  -w FILE              write the packets to FILE [./dump.pcap]; - is standard
+                       output, and the command's own goes to standard error
+  -s SNAPLEN           keep at most SNAPLEN bytes of each packet; 0 is all [0]
+  -u USER              run the command as USER
+  --buffer-size=MIB    size of the capture ring [64]
+  --no-seccomp         stop the command at every system call: slower, but it
+                       can be left running when the capture ends
+  --debug=N            0 quiet ... 5 every system call and port [1]
+  -V, --verbose        the same as --debug=5
+  -h, --help           this text
+  -v, --version        version and copying information
+
+Examples:
+  tracedump -w curl.pcap -- curl -s http://example.org/
+  tracedump -w web.pcap $(pidof nginx)
+)";
+
+constexpr const char* kVersion = "tracedump " TRACEDUMP_VERSION R"(
+License GPLv3+: GNU GPL version 3 or later <https://gnu.org/licenses/gpl.html>.
+This is free software: you are free to change and redistribute it.
+There is NO WARRANTY, to the extent permitted by law.
+)";
+
+constexpr std::size_t kMaxBufferMebibytes = 4095;  // tpacket_req3 counts bytes in 32 bits in places (packet(7))
+
+bool is_number(const std::string& text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+pid_t parse_pid(const std::string& text) {
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+    if (error != std::errc{} || end != text.data() + text.size() || pid <= 0)
+        throw CLI::ValidationError(fmt::format("{} is no process id", text));
+    return pid;
+}
+
+CommandLine refuse(const std::string& reason) {
+    return {std::nullopt, fmt::format("tracedump: {} (tracedump --help tells more)\n", reason), kOwnError};
+}
+
+/// What follows the options: from the first word that is none, or after "--".
+std::vector<std::string> split_off_target(std::vector<std::string>& words, const CLI::App& app, bool& after_dashes) {
+    auto word = words.begin();
+    while (word != words.end() && word->size() > 1 && word->front() == '-') {
+        if (*word == "--") {
+            after_dashes = true;
+            word = words.erase(word);
+            break;
+        }
+        // An option that takes a value has it in the same word (--debug=3, -s64) or in the next.
+        const bool is_long = word->starts_with("--");
+        const std::string name = is_long ? word->substr(0, word->find('=')) : word->substr(0, 2);
+        const CLI::Option* option = app.get_option_no_throw(name);
+        const bool value_inside = is_long ? word->find('=') != std::string::npos : word->size() > 2;
+        const bool takes_value = option != nullptr && option->get_items_expected_max() > 0;
+        ++word;
+        if (takes_value && !value_inside && word != words.end()) ++word;
+    }
+    std::vector<std::string> target(word, words.end());
+    words.erase(word, words.end());
+    return target;
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+    Options options;
+    std::int64_t snaplen = 0;
+    bool help = false, version = false, verbose = false, no_seccomp = false;
+
+    CLI::App app;
+    app.set_help_flag();  // ours fits a screen
+    app.add_option("-w", options.file);
+    app.add_option("-s", snaplen);
+    app.add_option("-u", options.user);
+    app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
+    app.add_option("--debug", options.debug)->check(CLI::Range(0, kMaxDebugLevel));
+    app.add_flag("--no-seccomp", no_seccomp);
+    app.add_flag("-V,--verbose", verbose);
+    app.add_flag("-h,--help", help);
+    app.add_flag("-v,--version", version);
+
+    std::vector<std::string> words(argv + 1, argv + argc);
+    bool after_dashes = false;
+    const auto target = split_off_target(words, app, after_dashes);
+    try {
+        std::reverse(words.begin(), words.end());  // CLI11 takes them from the back
+        app.parse(words);
+        if (help) return {std::nullopt, kUsage, 0};
+        if (version) return {std::nullopt, kVersion, 0};
+        if (target.empty()) return refuse("name a command, or the ids of processes");
+        if (!after_dashes && is_number(target.front()))
+            std::transform(target.begin(), target.end(), std::back_inserter(options.pids), parse_pid);
+        else
+            options.command = target;
+    } catch (const CLI::ParseError& error) {
+        return refuse(error.what());
+    }
+    if (snaplen < 0 || snaplen > kMaxSnaplen)
+        return refuse(fmt::format("-s {}: a snapshot length is 0 (all) to {} bytes", snaplen, kMaxSnaplen));
+    options.snaplen = static_cast<std::uint32_t>(snaplen);
+    options.seccomp = !no_seccomp;
+    if (verbose) options.debug = kMaxDebugLevel;
+    if (options.user && options.command.empty()) return refuse("-u is for commands; processes keep their user");
+    return {std::move(options), {}, 0};
+}
+
+}  // namespace tracedump

@@ -1,0 +1,36 @@
+// The command line, parsed by CLI11. Main thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "util/log.h"
+
+namespace tracedump {
+
+struct Options {
+    std::string file = "./dump.pcap";  // "-": standard output
+    std::uint32_t snaplen = 0;         // bytes; 0: all
+    int debug = kDefaultDebugLevel;    // 0..kMaxDebugLevel
+    std::optional<std::string> user;
+    std::size_t buffer_mebibytes = 64;
+    bool seccomp = true;
+    // One of the two is empty.
+    std::vector<pid_t> pids;
+    std::vector<std::string> command;
+};
+
+/// What the command line asks for: a run, or a text (help, version, what is wrong with it) and a status.
+struct CommandLine {
+    std::optional<Options> options;
+    std::string text;
+    int status = 0;
+};
+
+CommandLine parse_command_line(int argc, const char* const* argv);
+
+}  // namespace tracedump

@@ -1,0 +1,257 @@
+#include "app/session.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "monitor/attach.h"
+#include "monitor/launch.h"
+#include "monitor/socket_probe.h"
+#include "util/error.h"
+#include "util/log.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr std::chrono::milliseconds kTailPatience{2000};
+
+// timeout(1) and others signal us and then our process group: the same signal again so soon is the same request.
+constexpr std::chrono::milliseconds kSameRequest{250};
+
+// The classifier needs the headers, however little of a packet is kept.
+constexpr std::uint32_t kSmallestKernelSnaplen = 512;
+
+std::uint32_t file_snaplen(const Options& options) { return options.snaplen == 0 ? kMaxSnaplen : options.snaplen; }
+
+std::uint32_t kernel_snaplen(const Options& options) { return std::max(file_snaplen(options), kSmallestKernelSnaplen); }
+
+UniqueFd open_signals(const InheritedSignals& inherited) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGUSR1, SIGTSTP}) sigaddset(&set, signal);
+    // Blocked signals arrive though they are ignored; leave those alone that nohup and the like had ignored.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+        if (!inherited.ignored(signal)) sigaddset(&set, signal);
+    UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd) throw_errno(errno, "cannot take signals from a descriptor");
+    return fd;
+}
+
+Targets targets_of(const Options& options, const InheritedSignals& signals) {
+    require_socket_probing();
+    if (options.command.empty()) return {options.pids, std::nullopt};
+    LaunchPlan plan;
+    plan.command = options.command;
+    if (options.user) plan.user = look_up_user(*options.user);
+    plan.seccomp = options.seccomp;
+    plan.stdout_to_stderr = options.file == "-";
+    plan.signals = signals;
+    return {{}, std::move(plan)};
+}
+
+template <typename Body>
+std::jthread named_thread(const char* name, Body body) {
+    return std::jthread([name, body] {
+        prctl(PR_SET_NAME, name);
+        body();
+    });
+}
+
+}  // namespace
+
+Session::Session(const Options& options, const InheritedSignals& signals)
+    : options_(options),
+      launched_(!options.command.empty()),
+      signals_(open_signals(signals)),
+      file_(options.file),
+      ring_(options.buffer_mebibytes),
+      filter_(ring_.socket(), kernel_snaplen(options)),
+      registry_([this](const PortSet& set) { filter_.update(set); }),
+      monitor_({registry_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
+      capture_({ring_, registry_.snapshot(), capture_inbox_, writer_queue_, inbox_, capture_counters_}),
+      gc_({registry_, gc_inbox_, inbox_, capture_counters_}),
+      writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
+    writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(ring_.block_count()));
+    writer_.begin();
+}
+
+SessionResult Session::run() {
+    start_threads();
+    while (phase_ != Phase::over) {
+        wait();
+        take_signals();
+        while (const auto event = inbox_.take()) std::visit([this](const auto& e) { on(e); }, *event);
+    }
+    monitor_thread_.join();
+    capture_thread_.join();
+    gc_inbox_.post(StopCollecting{});
+    gc_thread_.join();
+    writer_queue_.push(StopWriting{});
+    writer_thread_.join();
+    // What the writer had to say last.
+    while (const auto event = inbox_.take())
+        if (const auto* failed = std::get_if<ThreadFailed>(&*event)) on(*failed);
+    if (began_) result_.summary = final_lines(totals());
+    return std::move(result_);
+}
+
+void Session::start_threads() {
+    writer_thread_ = named_thread("td-writer", [this] { writer_.run(); });
+    capture_thread_ = named_thread("td-capture", [this] { capture_.run(); });
+    gc_thread_ = named_thread("td-gc", [this] { gc_.run(); });
+    // From here on packets can be captured; the first tracee comes last.
+    monitor_thread_ = named_thread("td-monitor", [this] { monitor_.run(); });
+}
+
+void Session::wait() {
+    pollfd ready[] = {{signals_.get(), POLLIN, 0}, {inbox_.bell(), POLLIN, 0}};
+    poll(ready, std::size(ready), -1);
+    inbox_.silence();
+}
+
+void Session::take_signals() {
+    signalfd_siginfo signal{};
+    while (read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
+        switch (signal.ssi_signo) {
+            case SIGUSR1:
+                log_notice("{}", progress_line(totals()));
+                break;
+            case SIGTSTP:
+                suspend();
+                break;
+            default:
+                on_ending_signal(signal);
+                break;
+        }
+    }
+}
+
+void Session::on_ending_signal(const signalfd_siginfo& signal) {
+    const int number = static_cast<int>(signal.ssi_signo);
+    const bool from_terminal = signal.ssi_code == SI_KERNEL;  // then the command has it too
+    const auto now = Clock::now();
+    const bool first = first_ending_signal_ == 0;
+    if (first) {
+        first_ending_signal_ = number;
+        first_ending_time_ = now;
+    } else if (number == first_ending_signal_ && now - first_ending_time_ < kSameRequest) {
+        return;
+    }
+
+    if (phase_ == Phase::tail) return drain();
+    if (phase_ != Phase::tracing) return;
+    if (!launched_ || (!options_.seccomp && (!from_terminal || !first))) {
+        released_ = true;
+        monitor_inbox_.post(ReleaseTracees{});
+    } else if (!first || command_ended_) {
+        monitor_inbox_.post(KillTracees{});
+    } else if ((number == SIGTERM || number == SIGHUP) && !from_terminal) {
+        monitor_inbox_.post(PassSignal{number});
+    }
+    // Otherwise the command has been told to end already, and the capture ends with it.
+}
+
+void Session::suspend() {
+    // Ctrl-Z: let the tracees stop themselves first, each with the monitor's help; then stop as the shell expects.
+    constexpr std::chrono::milliseconds kTraceesStop{50};
+    std::this_thread::sleep_for(kTraceesStop);
+    raise(SIGSTOP);
+}
+
+void Session::announce() {
+    log_notice("listening on any, link-type LINUX_SLL (Linux cooked v1), snapshot length {} bytes",
+               file_snaplen(options_));
+}
+
+void Session::on(const TracingBegan&) {
+    began_ = true;
+    announce();
+}
+
+void Session::on(const CommandEnded& event) {
+    command_ended_ = true;
+    if (!failed_) {
+        if (WIFSIGNALED(event.wait_status))
+            result_.death_signal = WTERMSIG(event.wait_status);
+        else
+            result_.status = WEXITSTATUS(event.wait_status);
+    }
+    if (event.others != 0)
+        log_notice("the command has ended; capturing until its other {} have too (Ctrl-C ends them)",
+                   event.others == 1 ? "process" : fmt::format("{} processes", event.others));
+}
+
+void Session::on(const MonitorEnded& event) {
+    if (!event.error.empty()) {
+        result_ = {kOwnError, 0, event.error, {}};
+        began_ = false;
+    } else if (event.exec_error != 0) {
+        result_ = {exit_status_of_exec_error(event.exec_error),
+                   0,
+                   fmt::format("cannot execute {}: {}", options_.command.front(), errno_text(event.exec_error)),
+                   {}};
+        began_ = false;
+    }
+    if (began_ && !released_) {
+        phase_ = Phase::tail;
+        gc_inbox_.post(AwaitTail{kTailPatience});
+    } else {
+        drain();
+    }
+}
+
+void Session::drain() {
+    if (phase_ == Phase::draining) return;
+    phase_ = Phase::draining;
+    capture_inbox_.post(DrainRing{});
+}
+
+void Session::give_up_capturing() {
+    if (phase_ != Phase::tracing) return;
+    if (launched_) {
+        monitor_inbox_.post(StopLearning{});  // the command is carried on until it ends
+    } else {
+        released_ = true;
+        monitor_inbox_.post(ReleaseTracees{});
+    }
+}
+
+void Session::on(const ThreadFailed& event) {
+    log_error("{}", event.error);
+    result_.status = kOwnError;
+    result_.death_signal = 0;
+    failed_ = true;
+    give_up_capturing();
+}
+
+void Session::on(const OutputClosed&) { give_up_capturing(); }
+
+void Session::on(const TailSettled&) {
+    if (phase_ == Phase::tail) drain();
+}
+
+void Session::on(const CaptureDrained&) { phase_ = Phase::over; }
+
+Totals Session::totals() {
+    const auto ring = ring_.statistics();
+    const auto registry = registry_.totals();
+    Totals totals;
+    totals.captured = writer_counters_.written;
+    totals.received = ring.received - std::min<std::uint64_t>(ring.received, capture_counters_.foreign);
+    totals.dropped = ring.dropped;
+    totals.unwritten = writer_counters_.lost;
+    totals.undecided = capture_counters_.undecided;
+    totals.processes = monitor_counters_.processes;
+    totals.sockets = registry.sockets;
+    totals.ports = registry.ports;
+    return totals;
+}
+
+}  // namespace tracedump

@@ -1,0 +1,101 @@
+// One capture from beginning to end: builds the threads, joins them by their queues, turns signals and their messages
+// into what happens next, and takes everything down in order. Main thread; it waits for signals and messages alone.
+//
+//   tracing   until the targets have ended, or a signal ends the capture
+//   tail      gc waits for the last FIN and ACK of the application's connections, at most 2 s
+//   draining  capture judges what the ring still holds; then writer writes what it still has
+#pragma once
+
+#include <sys/signalfd.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "app/exit_status.h"
+#include "app/options.h"
+#include "app/summary.h"
+#include "capture/capture.h"
+#include "capture/kernel_filter.h"
+#include "gc/gc.h"
+#include "monitor/monitor.h"
+#include "ports/port_registry.h"
+#include "util/signals.h"
+#include "writer/output_file.h"
+#include "writer/writer.h"
+
+namespace tracedump {
+
+/// How tracedump is to end.
+struct SessionResult {
+    int status = kSuccess;
+    int death_signal = 0;  // the command died by it, and so should we
+    std::string error;     // why there was no capture; one line
+    std::string summary;   // of the capture; lines
+};
+
+class Session {
+public:
+    /// Opens the file, the ring and the kernel's interfaces. Throws Error; nothing has been started then.
+    Session(const Options& options, const InheritedSignals& signals);
+
+    /// Captures. Returns when all threads have ended.
+    SessionResult run();
+
+private:
+    using Clock = std::chrono::steady_clock;
+    enum class Phase { tracing, tail, draining, over };
+
+    void start_threads();
+    void wait();
+    void take_signals();
+    void on_ending_signal(const signalfd_siginfo& signal);
+    void suspend();
+    void drain();
+    void give_up_capturing();
+    Totals totals();
+    void announce();
+
+    void on(const TracingBegan&);
+    void on(const CommandEnded& event);
+    void on(const MonitorEnded& event);
+    void on(const ThreadFailed& event);
+    void on(const OutputClosed&);
+    void on(const TailSettled&);
+    void on(const CaptureDrained&);
+
+    const Options options_;
+    const bool launched_;
+    UniqueFd signals_;
+
+    OutputFile file_;
+    PacketRing ring_;
+    KernelFilter filter_;
+    PortRegistry registry_;
+
+    CaptureCounters capture_counters_;
+    WriterCounters writer_counters_;
+    MonitorCounters monitor_counters_;
+    SessionMailbox inbox_;
+    MonitorInbox monitor_inbox_;
+    CaptureMailbox capture_inbox_;
+    GcMailbox gc_inbox_;
+    WriterQueue writer_queue_;
+
+    Monitor monitor_;
+    Capture capture_;
+    Gc gc_;
+    Writer writer_;
+    std::jthread monitor_thread_, capture_thread_, gc_thread_, writer_thread_;
+
+    Phase phase_ = Phase::tracing;
+    bool began_ = false;
+    bool released_ = false;  // the targets live on without us
+    bool command_ended_ = false;
+    bool failed_ = false;  // a thread gave up: the status is ours
+    int first_ending_signal_ = 0;
+    Clock::time_point first_ending_time_;
+    SessionResult result_;
+};
+
+}  // namespace tracedump

@@ -1,0 +1,100 @@
+#include "capture/capture.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "capture/classifier.h"
+#include "capture/packet.h"
+
+namespace tracedump {
+
+namespace {
+
+// How long a packet may wait for a connect's port to become known. The monitor learns it within a millisecond or so;
+// more means that the machine is stalled, and the ring must not stall with it.
+constexpr std::chrono::milliseconds kDecisionPatience{100};
+
+// A packet is in a block that we can see at the latest this long after its timestamp: the kernel's retire timer may
+// need two periods, and CPUs stamp packets before they queue for the ring.
+constexpr Timestamp kRingLatency = (2 * PacketRing::kRetireMillis + 5) * kNanosPerMilli;
+
+// How far behind the ring's latency "all judged" is told, for timestamps that a clock step or a stall moved.
+constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
+
+}  // namespace
+
+bool Capture::belongs(const PacketRef& packet) {
+    const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
+    const Direction direction = direction_of(packet.direction, packet.arphrd);
+    Verdict verdict = classify(parsed, direction, packet.time, ports_.get());
+    if (verdict == Verdict::undecided) {
+        const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
+        while (verdict == Verdict::undecided) {
+            const auto left = deadline - std::chrono::steady_clock::now();
+            if (left <= left.zero()) break;
+            links_.ports.wait_newer(ports_.generation(), std::chrono::duration_cast<std::chrono::microseconds>(left));
+            verdict = classify(parsed, direction, packet.time, ports_.get());
+        }
+    }
+    switch (verdict) {
+        case Verdict::ours:
+            links_.counters.ours.fetch_add(1, std::memory_order_relaxed);
+            return true;
+        case Verdict::foreign:
+            links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
+            return false;
+        case Verdict::undecided:
+            links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
+            return false;
+    }
+    return false;
+}
+
+void Capture::take_block(RingBlock block) {
+    PacketBatch batch;
+    batch.block = block.lease();
+    batch.packets.reserve(block.packet_count());
+    Timestamp latest = kAlways;
+    block.for_each_packet([&](const PacketRef& packet) {
+        latest = std::max(latest, packet.time);
+        if (belongs(packet)) batch.packets.push_back(packet);
+    });
+    if (latest != kAlways) links_.counters.judged_until = latest - kRingLatency - kJudgementMargin;
+    // A batch without packets gives its block back here.
+    if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));
+}
+
+void Capture::wait_for_block() {
+    constexpr int kIdleMillis = 1000;  // to move judged_until on when nothing arrives
+    pollfd ready[] = {{links_.inbox.bell(), POLLIN, 0}, {links_.ring.socket(), POLLIN, 0}};
+    poll(ready, std::size(ready), kIdleMillis);
+    // The socket is readable as long as its last block is out, with the writer too: then only time brings another.
+    constexpr int kBusyWriterMillis = 2;
+    if (ready[1].revents != 0 && !links_.ring.block_ready()) poll(ready, 1, kBusyWriterMillis);
+}
+
+void Capture::run() {
+    Timestamp drain_until = kNever;
+    for (;;) {
+        if (drain_until == kNever && links_.inbox.take()) drain_until = realtime_now() + kRingLatency;
+        const Timestamp before = realtime_now();
+        if (auto block = links_.ring.next_block()) {
+            take_block(*block);
+            continue;
+        }
+        // Whatever is older than the ring's latency is in a block that we have seen.
+        links_.counters.judged_until = before - kRingLatency - kJudgementMargin;
+        if (drain_until == kNever) {
+            wait_for_block();
+        } else if (before >= drain_until) {
+            break;
+        } else {
+            pollfd ready{links_.ring.socket(), POLLIN, 0};
+            poll(&ready, 1, static_cast<int>((drain_until - before) / kNanosPerMilli) + 1);
+        }
+    }
+    links_.session.post(CaptureDrained{});
+}
+
+}  // namespace tracedump

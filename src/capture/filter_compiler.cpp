@@ -1,0 +1,260 @@
+#include "capture/filter_compiler.h"
+
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <map>
+
+namespace tracedump {
+
+namespace {
+
+/// Writes a BPF program from its end to its beginning. Jumps only lead forwards, so that every target is already
+/// there when a jump to it is written; and a conditional jump, whose offsets have 8 bits, gets a trampoline when its
+/// target is too far, which later jumps to the same target use too.
+class BackwardAssembler {
+public:
+    /// An instruction's place, counted from the end of the program.
+    using Label = std::size_t;
+
+    Label statement(int code, std::uint32_t k) {
+        reversed_.push_back(sock_filter{static_cast<std::uint16_t>(code), 0, 0, k});
+        return here();
+    }
+
+    Label branch(int code, std::uint32_t k, Label yes, Label no) {
+        yes = near(yes);
+        no = near(no);
+        yes = near(yes);  // a trampoline for `no` may have pushed `yes` out of reach
+        reversed_.push_back(sock_filter{static_cast<std::uint16_t>(BPF_JMP | code | BPF_K),
+                                        static_cast<std::uint8_t>(distance(yes)),
+                                        static_cast<std::uint8_t>(distance(no)), k});
+        return here();
+    }
+
+    /// Continue at `target`: nothing to write if it is the next instruction.
+    Label go(Label target) {
+        if (target == here()) return target;
+        return statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(distance(target)));
+    }
+
+    Label here() const { return reversed_.size(); }
+
+    std::vector<sock_filter> finish() && {
+        std::reverse(reversed_.begin(), reversed_.end());
+        return std::move(reversed_);
+    }
+
+private:
+    /// What a jump offset in the instruction that is written next must be to reach `target`.
+    std::size_t distance(Label target) const { return here() - target; }
+
+    Label near(Label target) {
+        constexpr std::size_t kReach = 255 - 2;  // two trampolines may come between
+        if (distance(target) <= kReach) return target;
+        const auto known = trampolines_.find(target);
+        if (known != trampolines_.end() && distance(known->second) <= kReach) return known->second;
+        const Label trampoline = statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(distance(target)));
+        trampolines_[target] = trampoline;
+        return trampoline;
+    }
+
+    std::vector<sock_filter> reversed_;
+    std::map<Label, Label> trampolines_;
+};
+
+using Label = BackwardAssembler::Label;
+
+/// Tests A against ranges, given as the values at which membership changes: a value is a member if the number of
+/// boundaries at or below it is odd.
+class MembershipTree {
+public:
+    MembershipTree(BackwardAssembler& out, const Ranges& ranges, Label member, Label stranger)
+        : out_(out), member_(member), stranger_(stranger) {
+        for (const Range& range : ranges) {
+            boundaries_.push_back(range.first);
+            if (range.last != UINT32_MAX) boundaries_.push_back(range.last + 1);
+        }
+    }
+
+    Label emit() { return emit(0, boundaries_.size()); }
+
+private:
+    /// Code for an A that has at least `low` and at most `high` boundaries at or below it.
+    Label emit(std::size_t low, std::size_t high) {
+        if (low == high) return low % 2 == 1 ? member_ : stranger_;
+        const std::size_t middle = low + (high - low) / 2;
+        const Label above = emit(middle + 1, high);
+        const Label below = emit(low, middle);
+        return out_.branch(BPF_JGE, boundaries_[middle], above, below);
+    }
+
+    BackwardAssembler& out_;
+    const Label member_;
+    const Label stranger_;
+    std::vector<std::uint32_t> boundaries_;
+};
+
+// Scratch memory: both ends of the packet.
+enum Scratch : std::uint32_t { kSourcePort, kDestinationPort, kSourceAddress, kDestinationAddress };
+
+constexpr std::uint32_t kTransports[] = {IPPROTO_UDPLITE, IPPROTO_UDP, IPPROTO_TCP};
+constexpr std::uint32_t kExtensionHeaders[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT,
+                                               IPPROTO_AH,      IPPROTO_DSTOPTS, IPPROTO_MH};
+
+constexpr int kLoadWord = BPF_LD | BPF_W | BPF_ABS;
+constexpr int kLoadHalf = BPF_LD | BPF_H | BPF_ABS;
+constexpr int kLoadByte = BPF_LD | BPF_B | BPF_ABS;
+constexpr auto ancillary(int field) { return static_cast<std::uint32_t>(SKF_AD_OFF + field); }
+
+/// Code that continues at `yes` if `local_port` is in the set or the other end is a pending remote, else at `no`.
+Label test_end(BackwardAssembler& out, const FilterSpec& spec, Scratch local_port, Scratch remote_port,
+               Scratch remote_address, Label yes, Label no) {
+    if (!spec.remotes.empty()) {
+        out.go(MembershipTree(out, spec.remotes, yes, no).emit());
+        // A = address ^ port << 16, as remote_key() has it.
+        out.statement(BPF_ALU | BPF_XOR | BPF_X, 0);
+        out.statement(BPF_LD | BPF_MEM, remote_address);
+        out.statement(BPF_MISC | BPF_TAX, 0);
+        out.statement(BPF_ALU | BPF_LSH | BPF_K, 16);
+        no = out.statement(BPF_LD | BPF_MEM, remote_port);
+    }
+    out.go(MembershipTree(out, spec.ports, yes, no).emit());
+    return out.statement(BPF_LD | BPF_MEM, local_port);
+}
+
+std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen) {
+    BackwardAssembler out;
+    const Label reject = out.statement(BPF_RET | BPF_K, 0);
+    if (spec.empty()) return std::move(out).finish();
+    const Label accept = out.statement(BPF_RET | BPF_K, snaplen);
+
+    // Which end is local? Outgoing: the sender's. Incoming: the receiver's. On the loopback, where only the
+    // incoming copy gets here, either: the sender's is tested first, the receiver's after it.
+    const Label incoming = test_end(out, spec, kDestinationPort, kSourcePort, kSourceAddress, accept, reject);
+    out.branch(BPF_JEQ, PACKET_OUTGOING, reject, incoming);
+    const Label not_sender = out.statement(kLoadWord, ancillary(SKF_AD_PKTTYPE));
+    const Label sender = test_end(out, spec, kSourcePort, kDestinationPort, kDestinationAddress, accept, not_sender);
+    out.branch(BPF_JEQ, ARPHRD_LOOPBACK, sender, incoming);
+    const Label received = out.statement(kLoadHalf, ancillary(SKF_AD_HATYPE));
+    out.branch(BPF_JEQ, ARPHRD_LOOPBACK, reject, sender);
+    const Label sent = out.statement(kLoadHalf, ancillary(SKF_AD_HATYPE));
+    out.branch(BPF_JEQ, PACKET_OUTGOING, sent, received);
+    const Label ends_known = out.statement(kLoadWord, ancillary(SKF_AD_PKTTYPE));
+
+    // IPv6: ports behind the fixed header, or an extension header, which the classifier walks.
+    out.go(ends_known);
+    out.statement(BPF_ST, kDestinationAddress);
+    out.statement(kLoadWord, 36);
+    out.statement(BPF_ST, kSourceAddress);
+    out.statement(kLoadWord, 20);
+    out.statement(BPF_ST, kDestinationPort);
+    out.statement(kLoadHalf, 42);
+    out.statement(BPF_ST, kSourcePort);
+    const Label ipv6_ports = out.statement(kLoadHalf, 40);
+    Label next = reject;
+    for (const std::uint32_t extension : kExtensionHeaders) next = out.branch(BPF_JEQ, extension, accept, next);
+    for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv6_ports, next);
+    const Label ipv6 = out.statement(kLoadByte, 6);
+
+    // IPv4: behind a header of variable length; a later fragment has no ports.
+    out.go(ends_known);
+    out.statement(BPF_ST, kDestinationAddress);
+    out.statement(kLoadWord, 16);
+    out.statement(BPF_ST, kSourceAddress);
+    out.statement(kLoadWord, 12);
+    out.statement(BPF_ST, kDestinationPort);
+    out.statement(BPF_LD | BPF_H | BPF_IND, 2);
+    out.statement(BPF_ST, kSourcePort);
+    out.statement(BPF_LD | BPF_H | BPF_IND, 0);
+    const Label ipv4_ports = out.statement(BPF_LDX | BPF_B | BPF_MSH, 0);
+    out.branch(BPF_JSET, 0x1fff, accept, ipv4_ports);
+    const Label ipv4_transport = out.statement(kLoadHalf, 6);
+    next = reject;
+    for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv4_transport, next);
+    const Label ipv4 = out.statement(kLoadByte, 9);
+
+    next = out.branch(BPF_JEQ, ETH_P_IPV6, ipv6, reject);
+    out.branch(BPF_JEQ, ETH_P_IP, ipv4, next);
+    out.statement(kLoadHalf, ancillary(SKF_AD_PROTOCOL));
+    return std::move(out).finish();
+}
+
+bool covers(const Ranges& outer, const Ranges& inner) {
+    auto candidate = outer.begin();
+    for (const Range& range : inner) {
+        while (candidate != outer.end() && candidate->last < range.first) ++candidate;
+        if (candidate == outer.end() || candidate->first > range.first || candidate->last < range.last) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+std::uint32_t remote_key(const Endpoint& remote) {
+    return remote.address.low32() ^ static_cast<std::uint32_t>(remote.port) << 16;
+}
+
+FilterSpec FilterSpec::of(const PortSet& set) {
+    FilterSpec spec;
+    set.for_each_range([&](std::uint16_t first, std::uint16_t last) { spec.ports.push_back({first, last}); });
+    std::vector<std::uint32_t> keys;
+    for (const PendingRemote& pending : set.pending()) keys.push_back(remote_key(pending.remote));
+    std::sort(keys.begin(), keys.end());
+    for (const std::uint32_t key : keys) {
+        if (!spec.remotes.empty() && key <= spec.remotes.back().last + std::uint64_t{1})
+            spec.remotes.back().last = key;
+        else
+            spec.remotes.push_back({key, key});
+    }
+    return spec;
+}
+
+bool FilterSpec::covers(const FilterSpec& other) const {
+    return tracedump::covers(ports, other.ports) && tracedump::covers(remotes, other.remotes);
+}
+
+std::uint32_t FilterSpec::port_count() const {
+    std::uint32_t count = 0;
+    for (const Range& range : ports) count += range.last - range.first + 1;
+    return count;
+}
+
+void widen(Ranges& ranges, std::size_t limit) {
+    if (ranges.size() <= limit) return;
+    // The gap before range i is ranges[i].first - ranges[i-1].last; the limit-1 largest stay open.
+    std::vector<std::pair<std::uint32_t, std::size_t>> gaps;
+    gaps.reserve(ranges.size() - 1);
+    for (std::size_t i = 1; i < ranges.size(); ++i) gaps.emplace_back(ranges[i].first - ranges[i - 1].last, i);
+    const auto close_count = static_cast<std::ptrdiff_t>(ranges.size() - limit);
+    std::nth_element(gaps.begin(), gaps.begin() + (close_count - 1), gaps.end());
+    std::vector<bool> closed(ranges.size(), false);
+    for (auto gap = gaps.begin(); gap != gaps.begin() + close_count; ++gap) closed[gap->second] = true;
+    Ranges widened;
+    widened.reserve(limit);
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        if (closed[i])
+            widened.back().last = ranges[i].last;
+        else
+            widened.push_back(ranges[i]);
+    }
+    ranges = std::move(widened);
+}
+
+FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions) {
+    // A range costs about four instructions (two boundaries, tested for both ends): start from what can fit, so that
+    // a large set is not assembled in vain.
+    std::size_t limit = max_instructions / 4;
+    for (;;) {
+        widen(spec.ports, std::max<std::size_t>(limit, 1));
+        widen(spec.remotes, std::max<std::size_t>(limit / 4, 1));
+        auto instructions = assemble(spec, snaplen);
+        if (instructions.size() <= max_instructions) return {std::move(spec), std::move(instructions)};
+        limit = limit * 9 / 10;
+    }
+}
+
+}  // namespace tracedump

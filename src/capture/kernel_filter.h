@@ -1,0 +1,27 @@
+// The filter in force on the packet socket. update() runs on whichever thread changes the registry, under its lock;
+// when it returns, every packet of the set passes. Attaching is atomic for the kernel (SO_ATTACH_FILTER, socket(7)).
+#pragma once
+
+#include <cstdint>
+
+#include "capture/filter_compiler.h"
+
+namespace tracedump {
+
+class KernelFilter {
+public:
+    /// `packet_socket` is borrowed and must outlive this. `snaplen` in bytes.
+    KernelFilter(int packet_socket, std::uint32_t snaplen) : socket_(packet_socket), snaplen_(snaplen) {}
+
+    /// Puts a filter for `set` in force. A filter that is in force and accepts all of `set` and not much more stays:
+    /// attaching takes tens of microseconds, which the tracee would wait for. Throws Error if the kernel refuses.
+    void update(const PortSet& set);
+
+private:
+    const int socket_;
+    const std::uint32_t snaplen_;
+    std::size_t max_instructions_ = BPF_MAXINSNS;
+    FilterSpec in_force_;
+};
+
+}  // namespace tracedump

@@ -1,0 +1,101 @@
+#include "capture/packet.h"
+
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+
+namespace tracedump {
+
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+std::uint16_t be16(Bytes data, std::size_t at) { return static_cast<std::uint16_t>(data[at] << 8 | data[at + 1]); }
+
+/// Fills in the ports from the transport header at `at`, where all three protocols have them first.
+ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::uint8_t protocol) {
+    const auto transport = transport_of(protocol);
+    if (!transport || data.size() < at + 4) return {};
+    packet.kind = ParsedPacket::Kind::ports;
+    packet.transport = *transport;
+    packet.source.port = be16(data, at);
+    packet.destination.port = be16(data, at + 2);
+    return packet;
+}
+
+ParsedPacket parse_ipv4(Bytes data) {
+    constexpr std::size_t kMinHeader = 20;
+    if (data.size() < kMinHeader || data[0] >> 4 != 4) return {};
+    const std::size_t header = static_cast<std::size_t>(data[0] & 0x0f) * 4;
+    if (header < kMinHeader || data.size() < header) return {};
+    ParsedPacket packet;
+    packet.source.address = Address::v4(data.subspan<12, 4>());
+    packet.destination.address = Address::v4(data.subspan<16, 4>());
+    const bool first = (be16(data, 6) & 0x1fff) == 0;
+    if (!first) {
+        if (!transport_of(data[9])) return {};
+        packet.kind = ParsedPacket::Kind::later_fragment;
+        packet.transport = *transport_of(data[9]);
+        return packet;
+    }
+    return with_ports(packet, data, header, data[9]);
+}
+
+ParsedPacket parse_ipv6(Bytes data) {
+    constexpr std::size_t kFixedHeader = 40;
+    constexpr int kMaxExtensionHeaders = 16;  // more than any sane packet; bounds the work of a hostile one
+    if (data.size() < kFixedHeader || data[0] >> 4 != 6) return {};
+    ParsedPacket packet;
+    packet.source.address = Address::v6(data.subspan<8, 16>());
+    packet.destination.address = Address::v6(data.subspan<24, 16>());
+    std::uint8_t next = data[6];
+    std::size_t at = kFixedHeader;
+    for (int i = 0; i < kMaxExtensionHeaders; ++i) {
+        switch (next) {
+            case IPPROTO_HOPOPTS:
+            case IPPROTO_ROUTING:
+            case IPPROTO_DSTOPTS:
+            case IPPROTO_MH:
+                if (data.size() < at + 2) return {};
+                next = data[at];
+                at += (static_cast<std::size_t>(data[at + 1]) + 1) * 8;
+                break;
+            case IPPROTO_AH:
+                if (data.size() < at + 2) return {};
+                next = data[at];
+                at += (static_cast<std::size_t>(data[at + 1]) + 2) * 4;  // RFC 4302: in 4-byte units
+                break;
+            case IPPROTO_FRAGMENT: {
+                if (data.size() < at + 8) return {};
+                next = data[at];
+                const bool first = (be16(data, at + 2) & 0xfff8) == 0;
+                at += 8;
+                if (!first) {
+                    // `next` may be another extension header: whatever it is, the ports are elsewhere.
+                    packet.kind = ParsedPacket::Kind::later_fragment;
+                    return packet;
+                }
+                break;
+            }
+            default:
+                return with_ports(packet, data, at, next);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+ParsedPacket parse_packet(Bytes data, std::uint16_t ethertype) {
+    switch (ethertype) {
+        case ETH_P_IP:
+            return parse_ipv4(data);
+        case ETH_P_IPV6:
+            return parse_ipv6(data);
+        default:
+            return {};
+    }
+}
+
+}  // namespace tracedump

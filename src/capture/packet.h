@@ -1,0 +1,28 @@
+// What the headers of one packet say. Pure: bytes in, values out, any thread.
+// Reads IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200), TCP, UDP and UDP-Lite ports. Every length is
+// checked against the bytes that were captured; a malformed or cut-off packet is `other`, never a guess.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ports/endpoint.h"
+
+namespace tracedump {
+
+struct ParsedPacket {
+    enum class Kind : std::uint8_t {
+        ports,           // transport, source and destination are known
+        later_fragment,  // a fragment that does not hold the ports
+        other,           // not TCP, UDP or UDP-Lite, malformed, or too short to tell
+    };
+    Kind kind = Kind::other;
+    Transport transport = Transport::tcp;
+    Endpoint source;
+    Endpoint destination;
+};
+
+/// `data` begins at the network header; `ethertype` in host byte order.
+ParsedPacket parse_packet(std::span<const std::uint8_t> data, std::uint16_t ethertype);
+
+}  // namespace tracedump

@@ -1,0 +1,85 @@
+// The PACKET_MMAP ring (TPACKET_V3) on all interfaces: set up, mapped, and its blocks walked in order.
+// Opened by the session; next_block() is the capture thread's alone, blocks are given back through
+// their lease from any thread. Linux Documentation/networking/packet_mmap.rst, packet(7).
+#pragma once
+
+#include <linux/if_packet.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+#include "messages/packet_batch.h"
+#include "util/fd.h"
+
+namespace tracedump {
+
+/// A block that the kernel has handed over.
+class RingBlock {
+public:
+    RingBlock(std::uint8_t* memory);
+
+    /// Calls visit(PacketRef) for each packet, in the order of arrival. What it points to lives as long as the lease.
+    template <typename Visit>
+    void for_each_packet(Visit visit) const;
+
+    std::uint32_t packet_count() const;
+
+    /// The right to give the block back; take it once.
+    BlockLease lease();
+
+private:
+    const tpacket_hdr_v1& header() const;
+    static PacketRef packet_at(const std::uint8_t* memory);
+
+    std::uint8_t* memory_;
+};
+
+class PacketRing {
+public:
+    static constexpr std::size_t kBlockSize = 1 << 20;  // bytes; holds the largest GSO packet with room to spare
+    static constexpr unsigned kRetireMillis = 10;       // a block with packets in it waits no longer than about this
+
+    /// A socket whose filter rejects everything and a mapped ring of `mebibytes`, bound to all interfaces.
+    /// Throws Error: no CAP_NET_RAW, no memory, no PACKET_MMAP.
+    explicit PacketRing(std::size_t mebibytes);
+    ~PacketRing();
+    PacketRing(const PacketRing&) = delete;
+    PacketRing& operator=(const PacketRing&) = delete;
+
+    int socket() const { return socket_.get(); }
+    std::size_t block_count() const { return block_count_; }
+
+    /// Whether next_block() has one: the kernel is done with it, and it is not out on a lease.
+    bool block_ready() const;
+
+    std::optional<RingBlock> next_block();
+
+    struct Statistics {
+        std::uint64_t received = 0;  // passed the kernel's filter, the dropped included
+        std::uint64_t dropped = 0;   // of those, for want of room in the ring
+    };
+    /// Since the beginning. Any thread. (The kernel's counters start again at each look; these do not.)
+    Statistics statistics();
+
+private:
+    UniqueFd socket_;
+    std::uint8_t* memory_ = nullptr;
+    std::size_t block_count_;
+    std::size_t next_ = 0;
+
+    std::mutex statistics_mutex_;
+    Statistics statistics_;  // guarded by statistics_mutex_
+};
+
+template <typename Visit>
+void RingBlock::for_each_packet(Visit visit) const {
+    const std::uint8_t* at = memory_ + header().offset_to_first_pkt;
+    for (std::uint32_t i = 0; i < header().num_pkts; ++i) {
+        visit(packet_at(at));
+        at += reinterpret_cast<const tpacket3_hdr*>(at)->tp_next_offset;
+    }
+}
+
+}  // namespace tracedump

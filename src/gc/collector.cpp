@@ -1,0 +1,102 @@
+#include "gc/collector.h"
+
+#include <algorithm>
+
+namespace tracedump {
+
+namespace {
+
+// A claim is made before the system call that gives the kernel's table its socket has run; a tracee may take a while
+// to get its CPU back. Younger claims are left alone by a sweep.
+constexpr Timestamp kTooYoungToSweep = 2 * kNanosPerSecond;
+
+bool is_row_of(const SocketRow& row, const SocketInfo& socket) {
+    if (row.cookie != 0) return row.cookie == socket.cookie;
+    // /proc/net has no cookies: take any socket that the claim would accept the packets of.
+    if (row.transport != socket.transport || row.local.port != socket.local.port) return false;
+    return !socket.remote || row.remote == *socket.remote;
+}
+
+}  // namespace
+
+void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
+    std::vector<SocketCookie> gone;
+    for (const SocketRow& row : dead) {
+        const auto claim = registry_.find(row.cookie);
+        if (!claim) continue;
+        const SocketInfo& socket = claim->socket;
+        if (socket.transport == Transport::tcp) {
+            if (socket.remote) {
+                const auto remains = table_.find(socket.local, *socket.remote);
+                if (remains && remains->cookie == row.cookie) {
+                    lingering_.insert(row.cookie);
+                    continue;
+                }
+            } else {
+                adopt_accepted(*claim);
+            }
+        }
+        gone.push_back(row.cookie);
+    }
+    if (!gone.empty()) registry_.retire(gone, now);
+}
+
+void Collector::adopt_accepted(const Claim& listener) {
+    const auto rows = table_.list();
+    if (!rows) return;
+    std::vector<SocketInfo> accepted;
+    for (const SocketRow& row : *rows) {
+        if (!row.connected() || row.cookie == 0 || row.cookie == listener.socket.cookie) continue;
+        if (!listener.socket.accepts(row.transport, row.local, row.remote)) continue;
+        accepted.push_back({row.cookie, row.transport, listener.socket.families, row.local, row.remote, true});
+        if (row.state == SocketState::time_wait) lingering_.insert(row.cookie);
+    }
+    if (!accepted.empty()) registry_.claim(accepted, listener.birth);
+}
+
+void Collector::sweep(Timestamp now) {
+    const auto claims = registry_.living();
+    const auto rows = table_.list();
+    if (!rows) return;
+    std::unordered_set<SocketCookie> cookies;
+    for (const SocketRow& row : *rows) cookies.insert(row.cookie);
+    const bool has_cookies = !cookies.contains(0);
+
+    std::vector<SocketCookie> gone;
+    std::unordered_set<SocketCookie> listed;
+    for (const Claim& claim : claims) {
+        const SocketInfo& socket = claim.socket;
+        const bool found = has_cookies ? cookies.contains(socket.cookie)
+                                       : std::any_of(rows->begin(), rows->end(),
+                                                     [&](const SocketRow& row) { return is_row_of(row, socket); });
+        if (found) {
+            listed.insert(socket.cookie);
+            continue;
+        }
+        // Kernels before 6.8 do not list a TCP socket that is bound, but neither listens nor is connected: its being
+        // missing says nothing until it has been there once.
+        const bool may_be_unlisted = socket.transport == Transport::tcp && !socket.remote;
+        const bool was_known = listed_.contains(socket.cookie) || lingering_.contains(socket.cookie);
+        const bool old_enough = claim.birth < now - kTooYoungToSweep;
+        if (!was_known && (may_be_unlisted || !old_enough)) continue;
+        if (may_be_unlisted) adopt_accepted(claim);
+        gone.push_back(socket.cookie);
+        lingering_.erase(socket.cookie);
+    }
+    listed_ = std::move(listed);
+    if (!gone.empty()) registry_.retire(gone, now);
+}
+
+bool Collector::tail_settled() {
+    const auto rows = table_.list_closing();
+    if (rows.empty()) return true;
+    const auto ports = registry_.snapshot().load();
+    return std::none_of(rows.begin(), rows.end(), [&](const SocketRow& row) {
+        const auto claims = ports->claims(row.local.port);
+        return std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+            return claim.socket.accepts(row.transport, row.local, row.remote);
+        });
+    });
+}
+
+}  // namespace tracedump

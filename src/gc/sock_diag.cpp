@@ -1,0 +1,184 @@
+#include "gc/sock_diag.h"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "util/error.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr std::uint32_t state_bit(SocketState state) { return 1U << static_cast<unsigned>(state); }
+constexpr std::uint32_t kAllStates = ~0U;
+constexpr std::uint32_t kClosingStates = state_bit(SocketState::fin_wait1) | state_bit(SocketState::fin_wait2) |
+                                         state_bit(SocketState::closing) | state_bit(SocketState::last_ack);
+
+// A burst of some ten thousand deaths, before the gc thread gets a CPU.
+constexpr int kDeathsBuffer = 8 << 20;  // bytes
+
+NetlinkSocket open_netlink() {
+    NetlinkSocket socket(mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC), mnl_socket_close);
+    if (!socket) throw_errno(errno, "cannot open a sock_diag socket");
+    if (mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) throw_errno(errno, "cannot bind a sock_diag socket");
+    return socket;
+}
+
+Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
+    std::array<std::uint8_t, 16> bytes{};
+    std::memcpy(bytes.data(), words, sizeof words);
+    if (family == AF_INET) return Address::v4(std::span<const std::uint8_t>(bytes).first<4>());
+    return Address::v6(bytes);
+}
+
+void put_address(__be32 (&words)[4], const Address& address, int family) {
+    const auto& bytes = address.bytes();
+    if (family == AF_INET)
+        std::memcpy(words, bytes.data() + 12, 4);
+    else
+        std::memcpy(words, bytes.data(), 16);
+}
+
+SocketRow row_of(const inet_diag_msg& message, Transport transport) {
+    SocketRow row;
+    row.cookie = static_cast<SocketCookie>(message.id.idiag_cookie[1]) << 32 | message.id.idiag_cookie[0];
+    row.transport = transport;
+    row.state = static_cast<SocketState>(message.idiag_state);
+    row.local = {address_of(message.idiag_family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
+    row.remote = {address_of(message.idiag_family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
+    return row;
+}
+
+/// What a callback of libmnl gathers.
+struct Gathering {
+    std::vector<SocketRow>& rows;
+    std::optional<Transport> transport;  // of the request; a multicast message carries its own
+};
+
+int gather(const nlmsghdr* header, void* data) {
+    auto& gathering = *static_cast<Gathering*>(data);
+    if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) return MNL_CB_OK;
+    const auto& message = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(header));
+    auto transport = gathering.transport;
+    if (!transport) {
+        const auto read_protocol = [](const nlattr* attribute, void* out) {
+            if (mnl_attr_get_type(attribute) == INET_DIAG_PROTOCOL && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0)
+                *static_cast<std::optional<Transport>*>(out) = transport_of(mnl_attr_get_u8(attribute));
+            return MNL_CB_OK;
+        };
+        mnl_attr_parse(header, sizeof message, read_protocol, &transport);
+    }
+    const SocketRow row = row_of(message, transport.value_or(Transport::tcp));
+    // A dump lists unbound sockets too; a death without a port is still told by its cookie.
+    if (row.local.port != 0 || !gathering.transport) gathering.rows.push_back(row);
+    return MNL_CB_OK;
+}
+
+nlmsghdr* request(char* buffer, Transport transport, int family, std::uint32_t states, std::uint16_t flags) {
+    nlmsghdr* header = mnl_nlmsg_put_header(buffer);
+    header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    auto* body = static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
+    body->sdiag_family = static_cast<std::uint8_t>(family);
+    body->sdiag_protocol = static_cast<std::uint8_t>(transport);
+    body->idiag_states = states;
+    body->id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    return header;
+}
+
+}  // namespace
+
+SockDiagTable::SockDiagTable() : socket_(open_netlink()) {
+    std::vector<SocketRow> probe;
+    if (!dump(Transport::tcp, AF_INET, state_bit(SocketState::listening), probe))
+        throw_errno(errno, "cannot list sockets through sock_diag");
+}
+
+bool SockDiagTable::dump(Transport transport, int family, std::uint32_t states, std::vector<SocketRow>& rows) {
+    std::array<char, 32768> buffer;
+    const nlmsghdr* header = request(buffer.data(), transport, family, states, NLM_F_DUMP);
+    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return false;
+    Gathering gathering{rows, transport};
+    for (;;) {
+        const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+        if (length < 0) return false;
+        const int more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0,
+                                    mnl_socket_get_portid(socket_.get()), gather, &gathering);
+        if (more < 0) return false;
+        if (more == MNL_CB_STOP) return true;
+    }
+}
+
+std::optional<std::vector<SocketRow>> SockDiagTable::list() {
+    std::vector<SocketRow> rows;
+    for (const int family : {AF_INET, AF_INET6})
+        for (const Transport transport : {Transport::tcp, Transport::udp, Transport::udplite})
+            // UDP-Lite may be missing from the kernel (ENOENT): then there are no such sockets.
+            if (!dump(transport, family, kAllStates, rows) && errno != ENOENT) return std::nullopt;
+    return rows;
+}
+
+std::vector<SocketRow> SockDiagTable::list_closing() {
+    std::vector<SocketRow> rows;
+    for (const int family : {AF_INET, AF_INET6}) dump(Transport::tcp, family, kClosingStates, rows);
+    return rows;
+}
+
+std::optional<SocketRow> SockDiagTable::find(const Endpoint& local, const Endpoint& remote) {
+    std::array<char, 8192> buffer;
+    // An IPv4 connection may belong to an AF_INET6 socket: the kernel looks it up by its addresses all the same.
+    const int family = remote.address.is_v4() ? AF_INET : AF_INET6;
+    nlmsghdr* header = request(buffer.data(), Transport::tcp, family, kAllStates, 0);
+    auto& id = static_cast<inet_diag_req_v2*>(mnl_nlmsg_get_payload(header))->id;
+    id.idiag_sport = htons(local.port);
+    id.idiag_dport = htons(remote.port);
+    put_address(id.idiag_src, local.address, family);
+    put_address(id.idiag_dst, remote.address, family);
+    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return std::nullopt;
+    const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    if (length < 0) return std::nullopt;
+    std::vector<SocketRow> rows;
+    Gathering gathering{rows, Transport::tcp};
+    mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, mnl_socket_get_portid(socket_.get()), gather,
+               &gathering);
+    // Where there is no connection the kernel may answer with the listener of that port.
+    if (rows.empty() || rows.front().remote != remote) return std::nullopt;
+    return rows.front();
+}
+
+SocketDeaths::SocketDeaths() : socket_(open_netlink()) {
+    for (int group :
+         {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY})
+        if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+            throw_errno(errno, "cannot listen for the death of sockets");
+    // Beyond net.core.rmem_max with CAP_NET_ADMIN, which joining the groups took too.
+    setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kDeathsBuffer, sizeof kDeathsBuffer);
+}
+
+int SocketDeaths::fd() const { return mnl_socket_get_fd(socket_.get()); }
+
+SocketDeaths::Heard SocketDeaths::take() {
+    Heard heard;
+    Gathering gathering{heard.dead, std::nullopt};
+    std::array<char, 8192> buffer;
+    for (;;) {
+        const ssize_t length = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (length < 0 && errno == EINTR) continue;
+        if (length < 0 && errno == ENOBUFS) {  // netlink(7): messages were dropped; what is queued is still good
+            heard.lost_some = true;
+            continue;
+        }
+        if (length <= 0) return heard;
+        mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, gather, &gathering);
+    }
+}
+
+}  // namespace tracedump

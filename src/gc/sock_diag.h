@@ -1,0 +1,50 @@
+// NETLINK_SOCK_DIAG: the table of sockets, and the multicast of their deaths (sock_diag(7)). gc thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "gc/socket_table.h"
+
+struct mnl_socket;
+
+namespace tracedump {
+
+using NetlinkSocket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
+
+class SockDiagTable : public SocketTable {
+public:
+    /// Throws Error if the kernel has no sock_diag or it is forbidden here.
+    SockDiagTable();
+
+    std::optional<std::vector<SocketRow>> list() override;
+    std::vector<SocketRow> list_closing() override;
+    std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) override;
+
+private:
+    bool dump(Transport transport, int family, std::uint32_t states, std::vector<SocketRow>& rows);
+
+    NetlinkSocket socket_;
+};
+
+/// Hears every socket of the network namespace die.
+class SocketDeaths {
+public:
+    /// Throws Error without CAP_NET_ADMIN.
+    SocketDeaths();
+
+    /// Readable when deaths wait.
+    int fd() const;
+
+    struct Heard {
+        std::vector<SocketRow> dead;
+        bool lost_some = false;  // the kernel had more than we took in time: only a sweep finds the rest
+    };
+    /// All that waits now.
+    Heard take();
+
+private:
+    NetlinkSocket socket_;
+};
+
+}  // namespace tracedump

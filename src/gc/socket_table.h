@@ -1,0 +1,54 @@
+// The kernel's table of sockets behind an interface: sock_diag, /proc/net, or in tests a list. gc thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ports/socket.h"
+
+namespace tracedump {
+
+/// TCP's states as the kernel numbers them (net/tcp_states.h); other transports use `established` and `closed`.
+enum class SocketState : std::uint8_t {
+    established = 1,
+    syn_sent,
+    syn_received,
+    fin_wait1,
+    fin_wait2,
+    time_wait,
+    closed,
+    close_wait,
+    last_ack,
+    listening,
+    closing,
+    new_syn_received,
+    bound_inactive,
+};
+
+struct SocketRow {
+    SocketCookie cookie = 0;  // 0: the table does not tell
+    Transport transport = Transport::tcp;
+    SocketState state = SocketState::closed;
+    Endpoint local;
+    Endpoint remote;  // port 0: not connected
+
+    bool connected() const { return remote.port != 0; }
+    bool operator==(const SocketRow&) const = default;
+};
+
+class SocketTable {
+public:
+    virtual ~SocketTable() = default;
+
+    /// Every socket that has a local port, those in TIME_WAIT included. Nothing if the table cannot be read now.
+    virtual std::optional<std::vector<SocketRow>> list() = 0;
+
+    /// The TCP sockets that have sent or received a FIN and are still to see the last ACK.
+    virtual std::vector<SocketRow> list_closing() = 0;
+
+    /// The connected TCP socket between these ends, in TIME_WAIT too.
+    virtual std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) = 0;
+};
+
+}  // namespace tracedump

@@ -1,0 +1,49 @@
+// What flows from the session to monitor. The monitor waits in sigtimedwait(2), for SIGCHLD without a detour; so its
+// bell is a signal too. Both are blocked in every thread, and only the monitor takes them.
+#pragma once
+
+#include <oneapi/tbb/concurrent_queue.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+#include <variant>
+
+namespace tracedump {
+
+/// Send this signal to the launched command.
+struct PassSignal {
+    int signal = 0;
+};
+
+/// End every traced process of the launched command.
+struct KillTracees {};
+
+/// Let every tracee go, untouched, and end. Not for a command under a seccomp filter, which cannot outlive its tracer.
+struct ReleaseTracees {};
+
+/// Nobody captures any more: only carry the tracees on until they end.
+struct StopLearning {};
+
+using MonitorOrder = std::variant<PassSignal, KillTracees, ReleaseTracees, StopLearning>;
+
+class MonitorInbox {
+public:
+    static int bell_signal() { return SIGRTMIN; }
+
+    void post(MonitorOrder order) {
+        queue_.push(order);
+        kill(getpid(), bell_signal());
+    }
+
+    std::optional<MonitorOrder> take() {
+        MonitorOrder order;
+        if (!queue_.try_pop(order)) return std::nullopt;
+        return order;
+    }
+
+private:
+    oneapi::tbb::concurrent_queue<MonitorOrder> queue_;
+};
+
+}  // namespace tracedump

@@ -1,0 +1,71 @@
+// What flows from capture to writer: packets that still lie in the ring. The batch owns its ring block: when the
+// writer lets go of it, the block goes back to the kernel. The queue is bounded by the number of blocks in the ring.
+#pragma once
+
+#include <oneapi/tbb/concurrent_queue.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <variant>
+#include <vector>
+
+#include "util/clock.h"
+
+namespace tracedump {
+
+/// One packet, as the ring holds it. `data` begins at the network header and is valid while its batch lives.
+struct PacketRef {
+    const std::uint8_t* data = nullptr;
+    std::uint32_t captured_length = 0;  // bytes at `data`
+    std::uint32_t original_length = 0;  // bytes on the wire, from the network header on
+    Timestamp time = 0;
+    // The rest is sockaddr_ll's (packet(7)), all in host byte order but the address.
+    std::uint16_t ethertype = 0;
+    std::uint16_t arphrd = 0;
+    std::uint8_t direction = 0;  // PACKET_HOST ... PACKET_OUTGOING
+    std::uint8_t address_length = 0;
+    const std::uint8_t* address = nullptr;  // 8 bytes, the first address_length of them meant
+};
+
+/// Gives a ring block back to the kernel when it goes out of scope. Moved, never copied.
+class BlockLease {
+public:
+    BlockLease() = default;
+    explicit BlockLease(std::uint32_t* block_status, std::uint32_t given_back)
+        : status_(block_status), given_back_(given_back) {}
+    BlockLease(BlockLease&& other) noexcept
+        : status_(std::exchange(other.status_, nullptr)), given_back_(other.given_back_) {}
+    BlockLease& operator=(BlockLease&& other) noexcept {
+        if (this != &other) {
+            give_back();
+            status_ = std::exchange(other.status_, nullptr);
+            given_back_ = other.given_back_;
+        }
+        return *this;
+    }
+    ~BlockLease() { give_back(); }
+
+    void give_back() {
+        // release: our last reads of the block happen before the kernel may write to it again.
+        if (status_) std::atomic_ref(*status_).store(given_back_, std::memory_order_release);
+        status_ = nullptr;
+    }
+
+private:
+    std::uint32_t* status_ = nullptr;  // not owned; the ring outlives its leases
+    std::uint32_t given_back_ = 0;
+};
+
+struct PacketBatch {
+    std::vector<PacketRef> packets;
+    BlockLease block;
+};
+
+/// No more batches: write what is left and end.
+struct StopWriting {};
+
+using WriterMessage = std::variant<PacketBatch, StopWriting>;
+using WriterQueue = oneapi::tbb::concurrent_bounded_queue<WriterMessage>;
+
+}  // namespace tracedump

@@ -1,0 +1,66 @@
+#include "monitor/attach.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "monitor/ptrace_calls.h"
+#include "util/error.h"
+
+namespace tracedump {
+
+namespace {
+
+bool is_zombie(pid_t tid, const ProcFs& proc) {
+    const auto state = proc.status_field(tid, "State");
+    return !state || state->starts_with('Z') || state->starts_with('X');
+}
+
+}  // namespace
+
+std::string explain_attach_failure(pid_t pid, int error, const ProcFs& proc) {
+    const std::string what = fmt::format("cannot attach to process {}", pid);
+    if (error == ESRCH || !proc.exists(pid)) return what + ": no such process";
+    if (error != EPERM) return fmt::format("{}: {}", what, errno_text(error));
+    if (const auto tracer = proc.status_number(pid, "TracerPid").value_or(0); tracer != 0)
+        return fmt::format("{}: already traced by process {}", what, tracer);
+    if (proc.status_number(pid, "Kthread").value_or(0) != 0 || !proc.status_field(pid, "VmSize"))
+        return what + (is_zombie(pid, proc) ? ": it has ended" : ": it is a kernel thread");
+    const auto scope = proc.read("sys/kernel/yama/ptrace_scope");
+    if (scope && !scope->starts_with('0'))
+        return fmt::format("{}: kernel.yama.ptrace_scope = {} forbids it", what, scope->front());
+    return what + ": operation not permitted (it takes the same user, or CAP_SYS_PTRACE)";
+}
+
+std::vector<pid_t> attach_process(pid_t pid, long options) {
+    const ProcFs proc;
+    if (pid == getpid()) throw Error(fmt::format("cannot attach to process {}: that is tracedump itself", pid));
+    if (!proc.exists(pid)) throw Error(explain_attach_failure(pid, ESRCH, proc));
+
+    std::set<pid_t> seized;
+    std::set<pid_t> ended;  // zombies and those that went away in between
+    // A thread that is not seized yet may start another behind our back, so look again until a look finds nothing new.
+    for (bool found_new = true; found_new;) {
+        found_new = false;
+        for (const pid_t tid : proc.threads(pid)) {
+            if (seized.contains(tid) || ended.contains(tid)) continue;
+            found_new = true;
+            const int error = ptrace_calls::seize(tid, options);
+            if (error == 0) {
+                seized.insert(tid);
+            } else if (error == ESRCH || is_zombie(tid, proc)) {
+                ended.insert(tid);
+            } else if (error == EPERM && proc.status_number(tid, "TracerPid").value_or(0) == getpid()) {
+                seized.insert(tid);  // born of a seized thread: traced from its first instruction
+            } else {
+                throw Error(explain_attach_failure(pid, error, proc));
+            }
+        }
+    }
+    if (seized.empty()) throw Error(explain_attach_failure(pid, ended.empty() ? ESRCH : EPERM, proc));
+    for (const pid_t tid : seized) ptrace_calls::interrupt(tid);
+    return {seized.begin(), seized.end()};
+}
+
+}  // namespace tracedump

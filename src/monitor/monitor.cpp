@@ -1,0 +1,328 @@
+#include "monitor/monitor.h"
+
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <exception>
+
+#include "monitor/attach.h"
+#include "monitor/ptrace_calls.h"
+#include "monitor/registers.h"
+#include "monitor/seccomp_filter.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/procfs.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr long kFollow =
+    PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+
+// An attached thread in an uninterruptible wait (a vfork parent) does not stop when asked to; the capture begins
+// without waiting for it any longer.
+constexpr std::chrono::milliseconds kFirstStopPatience{500};
+
+constexpr std::chrono::seconds kIdleWait{3600};  // every wake-up has a signal
+
+sigset_t wake_up_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, MonitorInbox::bell_signal());
+    return set;
+}
+
+/// A descriptor for each thread that uses sockets.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
+    iovec local{into.data(), into.size()};
+    iovec remote{reinterpret_cast<void*>(address), into.size()};
+    return process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(into.size());
+}
+
+}  // namespace
+
+Monitor::Monitor(const Links& links, Targets targets)
+    : links_(links), targets_(std::move(targets)), sensor_(links.registry, links.counters) {}
+
+void Monitor::run() {
+    MonitorEnded ended;
+    try {
+        begin();
+        trace();
+        if (command_ && !exec_seen_) ended.exec_error = read_exec_error(command_->exec_error);
+    } catch (const std::exception& error) {
+        ended.error = error.what();
+    }
+    links_.session.post(ended);
+}
+
+void Monitor::begin() {
+    if (targets_.command) {
+        stop_at_calls_ = !targets_.command->seccomp;
+        const long options = kFollow | (stop_at_calls_ ? 0 : PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
+        command_ = launch(*targets_.command, options);
+        Tracee& tracee = tracee_of(command_->pid);
+        tracee.tgid = command_->pid;
+        processes_.insert(command_->pid);
+        ++links_.counters.processes;
+    } else {
+        stop_at_calls_ = true;
+        for (const pid_t pid : targets_.pids) {
+            for (const pid_t tid : attach_process(pid, kFollow)) {
+                Tracee& tracee = tracee_of(tid);
+                tracee.tgid = pid;
+                tracee.interrupted = true;
+                awaited_.insert(tid);
+            }
+            processes_.insert(pid);
+            ++links_.counters.processes;
+        }
+        awaited_until_ = Clock::now() + kFirstStopPatience;
+    }
+    raise_descriptor_limit();
+    if (!targets_.command) learn([&] { adopt_sockets_of_targets(); });
+}
+
+void Monitor::trace() {
+    while (!done()) {
+        wait_for_events();
+        take_orders();
+        if (released_) return;
+        // All that has happened first, then what to do about it: resuming one tracee at a time would starve the old
+        // ones where new ones keep coming (the kernel reports the newest first).
+        for (const Event& event : collect_events()) dispatch(event);
+        const auto now = Clock::now();
+        if (awaited_until_ && now >= *awaited_until_) awaited_.clear();
+        if (awaited_until_ && awaited_.empty()) {
+            awaited_until_.reset();
+            // What was opened between the first look and the first stops.
+            learn([&] { adopt_sockets_of_targets(); });
+            links_.session.post(TracingBegan{});
+        }
+        learn([&] { sensor_.ask_again(now); });
+    }
+}
+
+bool Monitor::done() const { return tracees_.empty() && (!command_ || command_ended_); }
+
+void Monitor::wait_for_events() {
+    auto until = Clock::now() + kIdleWait;
+    if (const auto question = sensor_.next_question(); question && learning_) until = std::min(until, *question);
+    if (awaited_until_) until = std::min(until, *awaited_until_);
+    const auto left = std::max(until - Clock::now(), Clock::duration::zero());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    const timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
+    static const sigset_t signals = wake_up_signals();
+    sigtimedwait(&signals, nullptr, &timeout);
+}
+
+void Monitor::take_orders() {
+    while (const auto order = links_.inbox.take()) {
+        if (const auto* pass = std::get_if<PassSignal>(&*order)) {
+            if (command_ && !command_ended_) kill(command_->pid, pass->signal);
+        } else if (std::holds_alternative<KillTracees>(*order)) {
+            for (const pid_t pid : processes_) kill(pid, SIGKILL);
+        } else if (std::holds_alternative<ReleaseTracees>(*order)) {
+            // Stops that we have not taken yet are the kernel's to end, with their signals; there are no others.
+            released_ = true;
+        } else {
+            learning_ = false;
+        }
+    }
+}
+
+std::vector<Monitor::Event> Monitor::collect_events() {
+    std::vector<Event> events;
+    int status = 0;
+    // __WALL: threads and clone children without SIGCHLD too.
+    for (pid_t tid = 0; (tid = waitpid(-1, &status, __WALL | WNOHANG)) > 0;)
+        events.push_back({tid, WaitStatus(status)});
+    return events;
+}
+
+void Monitor::dispatch(const Event& event) {
+    const WaitStatus& status = event.status;
+    if (status.ended()) return on_end(event.tid, status);
+    // A child may stop before its parent's event names it.
+    Tracee& tracee = tracee_of(event.tid);
+    switch (status.kind()) {
+        case WaitStatus::Kind::event_stop:
+            return on_event_stop(tracee, status.event());
+        case WaitStatus::Kind::syscall_stop:
+            on_call_stop(tracee);
+            return resume(tracee);
+        case WaitStatus::Kind::group_stop:
+            attached_stopped(tracee.tid);
+            tracee.interrupted = false;
+            ptrace_calls::listen(tracee.tid);
+            return;
+        case WaitStatus::Kind::trap_stop:
+            return on_trap_stop(tracee);
+        case WaitStatus::Kind::signal_stop:
+            log_process("thread {}: signal {}", tracee.tid, status.signal());
+            return resume(tracee, status.signal());
+        case WaitStatus::Kind::exited:
+        case WaitStatus::Kind::killed:
+            return;
+    }
+}
+
+Tracee& Monitor::tracee_of(pid_t tid) {
+    const auto [entry, is_new] = tracees_.try_emplace(tid);
+    if (is_new) entry->second.tid = tid;
+    return entry->second;
+}
+
+void Monitor::on_end(pid_t tid, const WaitStatus& status) {
+    if (const auto entry = tracees_.find(tid); entry != tracees_.end()) {
+        if (entry->second.tgid == 0) ended_early_.insert(tid);
+        sensor_.abandon(entry->second);
+        tracees_.erase(entry);
+    }
+    attached_stopped(tid);
+    if (processes_.erase(tid) != 0) {
+        log_process("process {} ended", tid);
+        links_.gc.post(ProcessEnded{tid});
+    }
+    if (command_ && tid == command_->pid) {
+        command_ended_ = true;
+        links_.session.post(CommandEnded{status.raw(), processes_.size()});
+    }
+}
+
+void Monitor::on_event_stop(Tracee& tracee, int event) {
+    unsigned long message = 0;
+    switch (event) {
+        case PTRACE_EVENT_FORK:
+        case PTRACE_EVENT_VFORK:
+        case PTRACE_EVENT_CLONE:
+            if (ptrace_calls::event_message(tracee.tid, message) == 0)
+                on_new_child(tracee, static_cast<pid_t>(message), event != PTRACE_EVENT_CLONE);
+            break;
+        case PTRACE_EVENT_EXEC:
+            on_exec(tracee);
+            break;
+        case PTRACE_EVENT_SECCOMP:
+            on_call_stop(tracee);
+            break;
+        default:
+            break;
+    }
+    resume(tracee);
+}
+
+void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
+    if (ended_early_.erase(child) != 0) {
+        if (is_process) ++links_.counters.processes;
+        return;
+    }
+    Tracee& tracee = tracee_of(child);
+    if (tracee.tgid != 0) return;
+    // clone(2) makes threads, but processes too; if the child is gone already, it was what most are.
+    tracee.tgid = is_process ? child : static_cast<pid_t>(ProcFs().status_number(child, "Tgid").value_or(parent.tgid));
+    if (tracee.tgid != child) return;
+    processes_.insert(child);
+    ++links_.counters.processes;
+    log_process("process {}: new process {}", parent.tgid, child);
+}
+
+void Monitor::on_exec(Tracee& tracee) {
+    // If another thread than the leader called exec, it has taken over the leader's tid; all others are gone.
+    unsigned long message = 0;
+    if (ptrace_calls::event_message(tracee.tid, message) == 0 && static_cast<pid_t>(message) != tracee.tid) {
+        if (const auto former = tracees_.find(static_cast<pid_t>(message)); former != tracees_.end()) {
+            sensor_.abandon(former->second);
+            tracees_.erase(former);
+        }
+    }
+    sensor_.abandon(tracee);
+    tracee.pidfd.reset();
+    log_process("process {}: exec", tracee.tid);
+    if (command_ && tracee.tid == command_->pid && !exec_seen_) {
+        exec_seen_ = true;
+        // Sockets that the command inherits, as from systemd or inetd.
+        learn([&] { sensor_.adopt_open_sockets(tracee); });
+        links_.session.post(TracingBegan{});
+    }
+}
+
+void Monitor::on_call_stop(Tracee& tracee) {
+    __ptrace_syscall_info info{};
+    if (ptrace_calls::syscall_info(tracee.tid, info) != 0) return;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        learn([&] { sensor_.at_exit(tracee); });
+        return;
+    }
+    std::array<std::uint64_t, 6> arguments{};
+    std::uint64_t number = 0;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+        number = info.entry.nr;
+        std::copy(std::begin(info.entry.args), std::end(info.entry.args), arguments.begin());
+    } else if (info.op == PTRACE_SYSCALL_INFO_SECCOMP) {
+        number = info.seccomp.nr;
+        std::copy(std::begin(info.seccomp.args), std::end(info.seccomp.args), arguments.begin());
+    } else {
+        return;
+    }
+    const ReadMemory read = [&](std::uint64_t address, std::span<std::byte> into) {
+        return read_memory(tracee.tid, address, into);
+    };
+    const auto call = decode_net_call(info.arch, number, arguments, read);
+    if (!call) return;
+    log_syscall("thread {}: {} on descriptor {}", tracee.tid, to_text(call->kind), call->fd);
+    learn([&] { sensor_.at_entry(tracee, *call, read); });
+}
+
+void Monitor::on_trap_stop(Tracee& tracee) {
+    if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid);
+    attached_stopped(tracee.tid);
+    resume(tracee);
+}
+
+void Monitor::attached_stopped(pid_t tid) { awaited_.erase(tid); }
+
+void Monitor::resume(const Tracee& tracee, int signal) {
+    // ESRCH: killed in its stop. Its end will be reported.
+    if (stop_at_calls_ || tracee.under_way)
+        ptrace_calls::go_to_syscall(tracee.tid, signal);
+    else
+        ptrace_calls::go_on(tracee.tid, signal);
+}
+
+void Monitor::adopt_sockets_of_targets() {
+    // Any living thread of a process will do: they share their descriptors but for unshare(CLONE_FILES).
+    std::unordered_set<pid_t> seen;
+    for (auto& [tid, tracee] : tracees_) {
+        const pid_t process = tracee.tgid;
+        if (seen.contains(process) || (process == tid && ProcFs().socket_descriptors(process, tid).empty())) continue;
+        seen.insert(process);
+        sensor_.adopt_open_sockets(tracee);
+    }
+}
+
+template <typename Learn>
+void Monitor::learn(Learn learn) {
+    if (!learning_) return;
+    try {
+        learn();
+    } catch (const std::exception& error) {
+        learning_ = false;
+        links_.session.post(ThreadFailed{error.what()});
+    }
+}
+
+}  // namespace tracedump

@@ -1,0 +1,116 @@
+#include "monitor/socket_probe.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "util/error.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+constexpr int kIpprotoMptcp = 262;         // IPPROTO_MPTCP, not in every libc
+
+int pidfd_open(pid_t pid, unsigned flags) { return static_cast<int>(syscall(SYS_pidfd_open, pid, flags)); }
+int pidfd_getfd(int pidfd, int fd) { return static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, fd, 0)); }
+
+template <typename Value>
+bool get_option(int socket, int level, int name, Value& value) {
+    socklen_t length = sizeof value;
+    return getsockopt(socket, level, name, &value, &length) == 0;
+}
+
+std::optional<Transport> transport_of_socket(int socket) {
+    int domain = 0, type = 0, protocol = 0;
+    if (!get_option(socket, SOL_SOCKET, SO_DOMAIN, domain) || (domain != AF_INET && domain != AF_INET6))
+        return std::nullopt;
+    // A raw socket's "protocol" may be UDP's number, a ping socket's type is SOCK_DGRAM: ask for both.
+    if (!get_option(socket, SOL_SOCKET, SO_TYPE, type) || !get_option(socket, SOL_SOCKET, SO_PROTOCOL, protocol))
+        return std::nullopt;
+    if (type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == kIpprotoMptcp)) return Transport::tcp;
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDP) return Transport::udp;
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) return Transport::udplite;
+    return std::nullopt;
+}
+
+}  // namespace
+
+void require_socket_probing() {
+    const UniqueFd self(pidfd_open(getpid(), 0));
+    if (!self && errno == ENOSYS) throw Error("this kernel is too old: it lacks pidfd_open(2), which Linux 5.3 has");
+    if (!self) throw_errno(errno, "cannot open a pidfd (pidfd_open)");
+    const UniqueFd again(pidfd_getfd(self.get(), self.get()));
+    if (!again && errno == ENOSYS) throw Error("this kernel is too old: it lacks pidfd_getfd(2), which Linux 5.6 has");
+    if (!again) throw_errno(errno, "cannot look at sockets (pidfd_getfd)");
+}
+
+UniqueFd open_pidfd(pid_t tid, pid_t tgid) {
+    UniqueFd pidfd(pidfd_open(tid, kPidfdThread));
+    if (!pidfd && errno == EINVAL) pidfd.reset(pidfd_open(tgid, 0));
+    return pidfd;
+}
+
+UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error) {
+    UniqueFd borrowed(pidfd_getfd(pidfd.get(), fd));
+    error = borrowed ? 0 : errno;
+    return borrowed;
+}
+
+std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
+    const auto transport = transport_of_socket(socket.get());
+    if (!transport) return std::nullopt;
+    SocketInfo info;
+    info.transport = *transport;
+    if (!get_option(socket.get(), SOL_SOCKET, SO_COOKIE, info.cookie)) return std::nullopt;
+
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return std::nullopt;
+    const auto local = endpoint_of(address, length);
+    if (!local) return std::nullopt;
+    info.local = *local;
+    if (address.ss_family == AF_INET6 && local->address.is_wildcard()) {
+        int only_v6 = 0;
+        get_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, only_v6);
+        info.families = only_v6 != 0 ? Families::v6 : Families::both;
+    } else {
+        info.families = local->address.is_v4() ? Families::v4 : Families::v6;
+    }
+
+    // A connected UDP socket may still send elsewhere (sendto), so its port stays open to all remotes.
+    length = sizeof address;
+    if (*transport == Transport::tcp && getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
+        info.remote = endpoint_of(address, length);
+    return info;
+}
+
+bool in_our_network(const UniqueFd& socket) {
+    static const ino_t ours = [] {
+        struct stat status {};
+        return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
+    }();
+    const UniqueFd theirs(ioctl(socket.get(), SIOCGSKNS));
+    struct stat status {};
+    // Without CAP_NET_ADMIN the kernel does not tell; most processes live where we live.
+    if (!theirs || fstat(theirs.get(), &status) != 0) return true;
+    return status.st_ino == ours;
+}
+
+void choose_udp_port(const UniqueFd& socket) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return;
+    // If it fails, so will the tracee's own call, with the same error.
+    [[maybe_unused]] const int result = bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length);
+}
+
+}  // namespace tracedump

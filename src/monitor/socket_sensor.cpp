@@ -1,0 +1,239 @@
+#include "monitor/socket_sensor.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "monitor/socket_probe.h"
+#include "util/log.h"
+#include "util/procfs.h"
+
+namespace tracedump {
+
+namespace {
+
+using std::chrono::microseconds;
+
+// A connect that returns at once is seen at its exit stop. One that blocks is asked for its port, which the kernel
+// has chosen by then, after this long, and then less and less often.
+constexpr microseconds kFirstQuestion{500};
+constexpr microseconds kLongestPause{20'000};
+
+Address loopback_like(const Address& wildcard) {
+    constexpr std::array<std::uint8_t, 4> v4{127, 0, 0, 1};
+    constexpr std::array<std::uint8_t, 16> v6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    return wildcard.is_v4() ? Address::v4(v4) : Address::v6(v6);
+}
+
+/// Where a connect to `asked` goes: the wildcard means this host, by the socket's own address or the loopback
+/// (ip_route_output_key_hash_rcu in net/ipv4/route.c, tcp_v6_connect in net/ipv6/tcp_ipv6.c).
+Endpoint destination(Endpoint asked, const Endpoint& local) {
+    if (asked.address.is_wildcard())
+        asked.address = local.address.is_wildcard() ? loopback_like(asked.address) : local.address;
+    return asked;
+}
+
+bool begins_connection(const NetCall& call) {
+    return call.kind == NetCall::Kind::connect || (call.sends() && (call.flags & MSG_FASTOPEN) != 0);
+}
+
+}  // namespace
+
+UniqueFd SocketSensor::borrow(Tracee& tracee, int fd) {
+    if (!tracee.pidfd) {
+        if (tracee.tgid == 0)
+            tracee.tgid = static_cast<pid_t>(ProcFs().status_number(tracee.tid, "Tgid").value_or(tracee.tid));
+        tracee.pidfd = open_pidfd(tracee.tid, tracee.tgid);
+        if (!tracee.pidfd) return {};
+    }
+    int error = 0;
+    UniqueFd socket = borrow_descriptor(tracee.pidfd, fd, error);
+    // Gone (ESRCH) or closed by a sibling (EBADF) is the tracee's life; forbidden is a gap in the capture.
+    if (!socket && error != ESRCH && error != EBADF && counters_.uninspected.fetch_add(1) == 0)
+        log_warning("cannot look at descriptor {} of process {}: {}; its packets may be missing", fd, tracee.tgid,
+                    error == EMFILE ? "too many open files" : "the kernel forbids it");
+    return socket;
+}
+
+bool SocketSensor::is_ours_to_capture(const UniqueFd& socket, const SocketInfo& info) {
+    if (registry_.find(info.cookie) || in_our_network(socket)) return true;
+    if (counters_.other_netns.fetch_add(1) == 0)
+        log_warning("a traced process has sockets in another network namespace; they are not captured");
+    return false;
+}
+
+std::optional<SocketInfo> SocketSensor::look(Tracee& tracee, int fd) {
+    const UniqueFd socket = borrow(tracee, fd);
+    if (!socket) return std::nullopt;
+    return inspect_socket(socket);
+}
+
+void SocketSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
+    const UniqueFd socket = borrow(tracee, call.fd);
+    if (!socket) return;
+    const auto info = inspect_socket(socket);
+    if (!info || !is_ours_to_capture(socket, *info)) return;
+    if (call.kind == NetCall::Kind::bind)
+        enter_bind(tracee, call, *info, read);
+    else if (info->transport == Transport::tcp)
+        enter_tcp(tracee, call, *info, read);
+    else
+        enter_udp(tracee, call, socket, *info, read);
+}
+
+void SocketSensor::enter_bind(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read) {
+    if (info.local.port != 0) {  // bound already: this bind will fail
+        registry_.claim(info, realtime_now());
+        return;
+    }
+    const auto address = read_address(call, read);
+    if (address && address->endpoint && address->endpoint->port != 0) {
+        SocketInfo wanted = info;
+        wanted.local = *address->endpoint;
+        wanted.bound = true;
+        registry_.claim(wanted, realtime_now());
+    }
+    await_exit(tracee, call, info);
+}
+
+void SocketSensor::enter_udp(Tracee& tracee, const NetCall& call, const UniqueFd& socket, SocketInfo info,
+                             const ReadMemory& read) {
+    if (call.kind == NetCall::Kind::listen) return;
+    const bool wants_address = info.local.port == 0 || call.kind == NetCall::Kind::connect;
+    const auto address = wants_address ? read_address(call, read) : std::nullopt;
+    if (call.kind == NetCall::Kind::connect && address && address->unspecified_family) {
+        await_exit(tracee, call, info);  // a port that the kernel chose is given up, one that was bound stays
+        return;
+    }
+    if (info.local.port == 0) {
+        choose_udp_port(socket);
+        if (const auto bound = inspect_socket(socket)) info = *bound;
+    }
+    if (info.local.port != 0) {
+        registry_.claim(info, realtime_now());
+    } else if (address && address->endpoint) {
+        // IP_BIND_ADDRESS_NO_PORT, or no port free: as for TCP, the kernel chooses when it knows the remote.
+        await_port(tracee, call, info, destination(*address->endpoint, info.local));
+    }
+}
+
+void SocketSensor::enter_tcp(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read) {
+    if (call.kind == NetCall::Kind::listen) {
+        if (info.local.port != 0)
+            registry_.claim(info, realtime_now());
+        else
+            await_exit(tracee, call, info);
+        return;
+    }
+    if (!begins_connection(call) || info.remote) {
+        // Sending on a connection: one that we saw begin, or that was handed to the tracee from outside.
+        if (info.local.port != 0) registry_.claim(info, realtime_now());
+        return;
+    }
+    const auto address = read_address(call, read);
+    if (!address) return;
+    if (address->unspecified_family) {
+        await_exit(tracee, call, info).dissolves = true;
+        return;
+    }
+    if (!address->endpoint) return;
+    const Endpoint remote = destination(*address->endpoint, info.local);
+    const auto known = registry_.find(info.cookie);
+    if (known && known->socket.bound && known->socket.local.port == info.local.port)
+        await_exit(tracee, call, info).remote = remote;  // the port is in the set since bind
+    else
+        await_port(tracee, call, info, remote);
+}
+
+CallUnderWay& SocketSensor::await_exit(Tracee& tracee, const NetCall& call, const SocketInfo& info) {
+    CallUnderWay under_way;
+    under_way.kind = call.kind;
+    under_way.fd = call.fd;
+    under_way.cookie = info.cookie;
+    return tracee.under_way.emplace(under_way);
+}
+
+void SocketSensor::await_port(Tracee& tracee, const NetCall& call, const SocketInfo& info, const Endpoint& remote) {
+    CallUnderWay& under_way = await_exit(tracee, call, info);
+    under_way.window = registry_.open_window(info.cookie, info.transport, remote, realtime_now());
+    under_way.remote = remote;
+    // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
+    under_way.stale_port = info.local.port;
+    blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
+}
+
+void SocketSensor::settle(Tracee& tracee, SocketInfo info) {
+    CallUnderWay& call = *tracee.under_way;
+    // While a connect is under way, or once it was refused, there is no peer to be asked for.
+    if (info.transport == Transport::tcp && !info.remote) info.remote = call.remote;
+    if (call.kind == NetCall::Kind::bind) info.bound = true;
+    if (call.dissolves) info.local.port = 0;
+    if (call.window)
+        registry_.close_window(*call.window, info);
+    else
+        registry_.claim(info, realtime_now());
+    call.settled = true;
+    blocked_.erase(tracee.tid);
+}
+
+void SocketSensor::at_exit(Tracee& tracee) {
+    if (!tracee.under_way) return;
+    if (!tracee.under_way->settled) {
+        const auto info = look(tracee, tracee.under_way->fd);
+        if (!info || info->cookie != tracee.under_way->cookie) {
+            // Another thread has closed the descriptor, or put another socket in its place.
+            abandon(tracee);
+            return;
+        }
+        settle(tracee, *info);
+    }
+    tracee.under_way.reset();
+}
+
+void SocketSensor::abandon(Tracee& tracee) {
+    if (tracee.under_way && tracee.under_way->window) registry_.close_window(*tracee.under_way->window, std::nullopt);
+    tracee.under_way.reset();
+    blocked_.erase(tracee.tid);
+}
+
+void SocketSensor::adopt_open_sockets(Tracee& tracee) {
+    const pid_t pid = tracee.tgid != 0 ? tracee.tgid : tracee.tid;
+    std::vector<SocketInfo> found;
+    for (const int fd : ProcFs().socket_descriptors(pid, tracee.tid)) {
+        const UniqueFd socket = borrow(tracee, fd);
+        if (!socket) continue;
+        const auto info = inspect_socket(socket);
+        if (!info || info->local.port == 0 || !is_ours_to_capture(socket, *info)) continue;
+        found.push_back(*info);
+        found.back().bound = true;  // as far as anyone can tell now
+    }
+    registry_.claim(found, realtime_now());
+}
+
+std::optional<SocketSensor::Clock::time_point> SocketSensor::next_question() const {
+    if (blocked_.empty()) return std::nullopt;
+    return std::min_element(blocked_.begin(), blocked_.end(),
+                            [](const auto& a, const auto& b) { return a.second.next < b.second.next; })
+        ->second.next;
+}
+
+void SocketSensor::ask_again(Clock::time_point now) {
+    for (auto entry = blocked_.begin(); entry != blocked_.end();) {
+        Blocked& blocked = entry->second;
+        ++entry;  // settle() takes the current one out
+        if (blocked.next > now) continue;
+        Tracee& tracee = *blocked.tracee;
+        const auto info = look(tracee, tracee.under_way->fd);
+        if (info && info->cookie == tracee.under_way->cookie && info->local.port != 0 &&
+            info->local.port != tracee.under_way->stale_port) {
+            settle(tracee, *info);
+        } else {
+            blocked.pause = std::min(blocked.pause * 2, kLongestPause);
+            blocked.next = now + blocked.pause;
+        }
+    }
+}
+
+}  // namespace tracedump

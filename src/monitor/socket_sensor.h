@@ -1,0 +1,67 @@
+// Learns the sockets of tracees from their system calls, and publishes each before the call that can send its first
+// packet goes on. The stops come from the monitor; what is learned goes to the registry. Monitor thread.
+//
+//   UDP, any call that sends or connects   the port is chosen and published at entry; no exit stop
+//   TCP connect (or fast open)             the remote is published at entry as pending, the port as soon as the kernel
+//                                          has chosen it: at the exit stop, or earlier by asking when it blocks
+//   bind with a port                       published at entry, corrected at exit
+//   bind to port 0, listen without bind    published at exit: nothing can arrive before
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+
+#include "messages/counters.h"
+#include "monitor/net_call.h"
+#include "monitor/tracee.h"
+#include "ports/port_registry.h"
+
+namespace tracedump {
+
+class SocketSensor {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    SocketSensor(PortRegistry& registry, MonitorCounters& counters) : registry_(registry), counters_(counters) {}
+
+    /// A tracee is about to make `call`. If its outcome must be seen, tracee.under_way is set.
+    void at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read);
+
+    /// The call under way has returned, or was interrupted, with whatever result.
+    void at_exit(Tracee& tracee);
+
+    /// The tracee will not return from its call: it died, or exec'd.
+    void abandon(Tracee& tracee);
+
+    /// Publishes every socket that the tracee's descriptor table holds now.
+    void adopt_open_sockets(Tracee& tracee);
+
+    /// Connects that have not returned are asked for their port again from time to time.
+    std::optional<Clock::time_point> next_question() const;
+    void ask_again(Clock::time_point now);
+
+private:
+    struct Blocked {
+        Tracee* tracee;
+        Clock::time_point next;
+        std::chrono::microseconds pause;
+    };
+
+    std::optional<SocketInfo> look(Tracee& tracee, int fd);
+    UniqueFd borrow(Tracee& tracee, int fd);
+    bool is_ours_to_capture(const UniqueFd& socket, const SocketInfo& info);
+    void enter_udp(Tracee& tracee, const NetCall& call, const UniqueFd& socket, SocketInfo info,
+                   const ReadMemory& read);
+    void enter_tcp(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read);
+    void enter_bind(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read);
+    CallUnderWay& await_exit(Tracee& tracee, const NetCall& call, const SocketInfo& info);
+    void await_port(Tracee& tracee, const NetCall& call, const SocketInfo& info, const Endpoint& remote);
+    void settle(Tracee& tracee, SocketInfo info);
+
+    PortRegistry& registry_;
+    MonitorCounters& counters_;
+    std::map<pid_t, Blocked> blocked_;  // tracees with a window open, by tid
+};
+
+}  // namespace tracedump

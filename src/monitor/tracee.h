@@ -1,0 +1,35 @@
+// One traced thread. Monitor thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "monitor/net_call.h"
+#include "ports/socket.h"
+#include "util/fd.h"
+
+namespace tracedump {
+
+/// A system call that was let go on and whose outcome the exit stop will show.
+struct CallUnderWay {
+    NetCall::Kind kind = NetCall::Kind::connect;
+    int fd = -1;
+    SocketCookie cookie = 0;
+    std::optional<std::uint64_t> window;  // of a connect whose port was not known at entry
+    std::optional<Endpoint> remote;       // that it asked for
+    std::uint16_t stale_port = 0;         // which the socket may still show from a connection before
+    bool dissolves = false;               // connect to AF_UNSPEC
+    bool settled = false;                 // what it became is known already
+};
+
+struct Tracee {
+    pid_t tid = 0;
+    pid_t tgid = 0;                         // 0 until something tells
+    UniqueFd pidfd;                         // opened at the first look at a socket
+    std::optional<CallUnderWay> under_way;  // an exit stop is wanted
+    bool interrupted = false;               // by us, to begin tracing it; its next stop is that one
+};
+
+}  // namespace tracedump

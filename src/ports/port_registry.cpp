@@ -1,0 +1,131 @@
+#include "ports/port_registry.h"
+
+#include <algorithm>
+
+#include "util/log.h"
+
+namespace tracedump {
+
+PortRegistry::PortRegistry(Enforce enforce)
+    : enforce_(std::move(enforce)), snapshot_(std::make_shared<const PortSet>()) {}
+
+void PortRegistry::publish_locked() {
+    auto next = std::make_shared<const PortSet>(current_);
+    if (enforce_) enforce_(*next);
+    snapshot_.store(std::move(next));
+}
+
+void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
+    log_port("{} closed", to_text(claim.socket));
+    const std::uint16_t port = claim.socket.local.port;
+    current_.kill(port, claim.socket.cookie, death);
+    dead_.push_back({death, port});
+}
+
+bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
+    const auto known = sockets_.find(socket.cookie);
+    if (known != sockets_.end()) {
+        Claim& old = known->second;
+        const bool same_port = old.socket.local.port == socket.local.port && old.socket.transport == socket.transport;
+        if (same_port) socket.bound |= old.socket.bound;
+        if (old.socket == socket) return false;
+        const bool other_peer = old.socket.remote && old.socket.remote != socket.remote;
+        if (same_port && !other_peer) {
+            // bind, then connect or listen: one life, now known better.
+            old.socket = socket;
+            current_.replace_living(socket.local.port, socket.cookie, old);
+            return true;
+        }
+        kill_locked(old, birth);
+        sockets_.erase(known);
+        if (socket.local.port == 0) return true;
+    } else {
+        if (socket.local.port == 0) return false;
+        ++totals_.sockets;
+    }
+    const Claim claim{socket, birth, kNever};
+    log_port("{} opened", to_text(socket));
+    sockets_.emplace(socket.cookie, claim);
+    current_.insert(claim);
+    auto& ports = ports_ever_[socket.transport];
+    if (!ports[socket.local.port]) {
+        ports[socket.local.port] = true;
+        ++totals_.ports;
+    }
+    return true;
+}
+
+void PortRegistry::claim(std::span<const SocketInfo> sockets, Timestamp birth) {
+    std::lock_guard lock(mutex_);
+    bool changed = false;
+    for (const SocketInfo& socket : sockets) changed |= claim_locked(socket, birth);
+    if (changed) publish_locked();
+}
+
+std::uint64_t PortRegistry::open_window(SocketCookie cookie, Transport transport, const Endpoint& remote,
+                                        Timestamp opened) {
+    std::lock_guard lock(mutex_);
+    const std::uint64_t window = ++last_window_;
+    current_.add_pending({window, cookie, transport, remote, opened});
+    publish_locked();
+    return window;
+}
+
+void PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
+    std::lock_guard lock(mutex_);
+    const auto& pending = current_.pending();
+    const auto open = std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
+    if (open == pending.end()) return;
+    const Timestamp opened = open->opened;
+    current_.remove_pending(window);
+    if (socket) claim_locked(*socket, opened);
+    publish_locked();
+}
+
+void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death) {
+    std::lock_guard lock(mutex_);
+    bool changed = false;
+    for (const SocketCookie cookie : cookies) {
+        const auto known = sockets_.find(cookie);
+        if (known == sockets_.end()) continue;
+        kill_locked(known->second, death);
+        sockets_.erase(known);
+        changed = true;
+    }
+    if (changed) publish_locked();
+}
+
+void PortRegistry::forget_dead(Timestamp time) {
+    std::lock_guard lock(mutex_);
+    bool changed = false;
+    while (!dead_.empty() && dead_.front().death < time) {
+        current_.forget_dead(dead_.front().port, time);
+        dead_.pop_front();
+        changed = true;
+    }
+    if (changed) publish_locked();
+}
+
+std::optional<Claim> PortRegistry::find(SocketCookie cookie) const {
+    std::lock_guard lock(mutex_);
+    const auto known = sockets_.find(cookie);
+    if (known == sockets_.end()) return std::nullopt;
+    return known->second;
+}
+
+std::vector<Claim> PortRegistry::living() const {
+    std::lock_guard lock(mutex_);
+    std::vector<Claim> claims;
+    claims.reserve(sockets_.size());
+    for (const auto& [cookie, claim] : sockets_) claims.push_back(claim);
+    return claims;
+}
+
+PortRegistry::Totals PortRegistry::totals() const {
+    std::lock_guard lock(mutex_);
+    Totals totals = totals_;
+    totals.living = sockets_.size();
+    return totals;
+}
+
+}  // namespace tracedump

@@ -1,0 +1,86 @@
+// Which sockets, ports and remotes the application uses, and since when: the one place where that is changed.
+// monitor adds, gc retires; each change is published as an atomic PortSet snapshot. Any thread may call any method.
+//
+// Before a snapshot is published the hook given at construction puts it in force in the kernel, so that a method
+// that has returned means: from now on the packets of that socket pass the filter (promise "first packet").
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "ports/port_set.h"
+#include "util/published.h"
+
+namespace tracedump {
+
+class PortRegistry {
+public:
+    using Enforce = std::function<void(const PortSet&)>;
+
+    /// `enforce` runs under the registry's lock, on the thread that made the change; it must not call back.
+    explicit PortRegistry(Enforce enforce);
+
+    const Published<PortSet>& snapshot() const { return snapshot_; }
+
+    /// The application has this socket, with this local port. A socket that is known is brought up to date; one
+    /// without a port (yet, or after a disconnect) loses its claim. `birth` is when it can first have had packets.
+    void claim(const SocketInfo& socket, Timestamp birth) { claim(std::span(&socket, 1), birth); }
+    void claim(std::span<const SocketInfo> sockets, Timestamp birth);
+
+    /// A TCP connect to `remote` begins: returns the window's number for close_window.
+    std::uint64_t open_window(SocketCookie cookie, Transport transport, const Endpoint& remote, Timestamp opened);
+
+    /// The window's socket turned out to be `socket` (its claim reaches back to the window's opening; port 0: the
+    /// connect failed without one), or is not to be known. A window that is closed already is ignored.
+    void close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
+
+    /// These sockets are gone since `death`. Their claims stay for packets up to then. Unknown cookies are ignored.
+    void retire(std::span<const SocketCookie> cookies, Timestamp death);
+
+    /// Forgets the dead that no packet can ask for any more: every packet up to `time` has been judged.
+    void forget_dead(Timestamp time);
+
+    /// The claim of a socket that is alive.
+    std::optional<Claim> find(SocketCookie cookie) const;
+
+    /// What is alive, for a sweep.
+    std::vector<Claim> living() const;
+
+    struct Totals {
+        std::uint64_t sockets = 0;  // ever claimed
+        std::uint64_t ports = 0;    // distinct transport and port numbers ever claimed
+        std::uint64_t living = 0;   // sockets claimed now
+    };
+    Totals totals() const;
+
+private:
+    void publish_locked();
+    bool claim_locked(SocketInfo socket, Timestamp birth);
+    void kill_locked(const Claim& claim, Timestamp death);
+
+    struct Dead {
+        Timestamp death;
+        std::uint16_t port;
+    };
+
+    const Enforce enforce_;
+    Published<PortSet> snapshot_;
+
+    mutable std::mutex mutex_;                         // guards all below
+    PortSet current_;                                  // what snapshot_ holds
+    std::unordered_map<SocketCookie, Claim> sockets_;  // the living
+    std::deque<Dead> dead_;                            // oldest first
+    std::uint64_t last_window_ = 0;
+    Totals totals_;
+    std::map<Transport, std::bitset<65536>> ports_ever_;
+};
+
+}  // namespace tracedump

@@ -1,0 +1,64 @@
+// What is known of one socket of the application, and what it may claim of the traffic. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ports/endpoint.h"
+#include "util/clock.h"
+
+namespace tracedump {
+
+/// SO_COOKIE: the kernel's own number for a socket, never given twice (socket(7)).
+using SocketCookie = std::uint64_t;
+
+/// Which IP versions a socket that is bound to the wildcard address receives.
+enum class Families : std::uint8_t { v4, v6, both };
+
+struct SocketInfo {
+    SocketCookie cookie = 0;
+    Transport transport = Transport::tcp;
+    Families families = Families::v4;
+    Endpoint local;                  // port 0: the kernel has not chosen one yet
+    std::optional<Endpoint> remote;  // a connected TCP socket's peer; nothing for listeners and for UDP
+    bool bound = false;              // the program asked for this port: it keeps it from one connect to the next
+
+    /// Whether a packet between these ends is this socket's.
+    bool accepts(Transport packet_transport, const Endpoint& packet_local, const Endpoint& packet_remote) const {
+        if (transport != packet_transport || local.port != packet_local.port) return false;
+        if (!local.address.is_wildcard()) {
+            if (local.address != packet_local.address) return false;
+        } else if (families != Families::both && (families == Families::v4) != packet_local.address.is_v4()) {
+            return false;
+        }
+        return !remote || *remote == packet_remote;
+    }
+
+    bool operator==(const SocketInfo&) const = default;
+};
+
+/// "tcp 192.0.2.1:40000 > 192.0.2.2:80"
+std::string to_text(const SocketInfo& socket);
+
+/// A socket's claim to packets: those of its transport, local endpoint and, if it has one, remote endpoint whose
+/// timestamp lies in [birth, death].
+struct Claim {
+    SocketInfo socket;
+    Timestamp birth = kAlways;
+    Timestamp death = kNever;
+
+    bool alive() const { return death == kNever; }
+    bool operator==(const Claim&) const = default;
+};
+
+/// A TCP socket that is connecting and whose local port the kernel has yet to choose. Packets to and from `remote`
+/// since `opened` are undecided until its window closes.
+struct PendingRemote {
+    std::uint64_t window = 0;
+    SocketCookie cookie = 0;
+    Transport transport = Transport::tcp;
+    Endpoint remote;
+    Timestamp opened = kAlways;
+};
+
+}  // namespace tracedump

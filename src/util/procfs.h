@@ -1,0 +1,39 @@
+// What /proc says of a process. Any thread. A process may be gone between two calls: every function then says
+// "nothing" instead of failing. `root` is /proc but for tests, which show it a folder of their own (proc(5)).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tracedump {
+
+class ProcFs {
+public:
+    explicit ProcFs(std::string root = "/proc") : root_(std::move(root)) {}
+
+    /// A field of /proc/PID/status, without its name and leading white space.
+    std::optional<std::string> status_field(pid_t pid, const std::string& name) const;
+
+    /// The same as a number; nothing when the field is missing or no number.
+    std::optional<long> status_number(pid_t pid, const std::string& name) const;
+
+    bool exists(pid_t pid) const;
+
+    /// The threads of a process, the leader included.
+    std::vector<pid_t> threads(pid_t pid) const;
+
+    /// The descriptors of thread `tid` of process `pid` that are sockets.
+    std::vector<int> socket_descriptors(pid_t pid, pid_t tid) const;
+
+    /// A whole small file below the root, such as "sys/kernel/yama/ptrace_scope".
+    std::optional<std::string> read(const std::string& path) const;
+
+private:
+    std::string root_;
+};
+
+}  // namespace tracedump

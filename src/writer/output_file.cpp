@@ -1,0 +1,48 @@
+#include "writer/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "util/error.h"
+
+namespace tracedump {
+
+namespace {
+
+UniqueFd open_output(const std::string& path) {
+    if (path == "-") {
+        if (isatty(STDOUT_FILENO)) throw Error("the capture is binary: send standard output to a file or a pipe");
+        UniqueFd fd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+        if (!fd) throw_errno(errno, "cannot write to standard output");
+        return fd;
+    }
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!fd) throw_errno(errno, fmt::format("cannot open {} for the capture", path));
+    return fd;
+}
+
+}  // namespace
+
+OutputFile::OutputFile(const std::string& path) : fd_(open_output(path)) {}
+
+ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes) {
+    std::size_t written = 0;
+    while (written < bytes.size()) {
+        const ssize_t n = ::write(fd_.get(), bytes.data() + written, bytes.size() - written);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return {written, errno};
+        written += static_cast<std::size_t>(n);
+    }
+    return {written, 0};
+}
+
+void OutputFile::take_back(std::size_t bytes) {
+    const off_t end = lseek(fd_.get(), 0, SEEK_CUR);
+    if (end < static_cast<off_t>(bytes)) return;  // not seekable, or not ours to cut
+    const off_t kept = end - static_cast<off_t>(bytes);
+    if (ftruncate(fd_.get(), kept) == 0) lseek(fd_.get(), kept, SEEK_SET);
+}
+
+}  // namespace tracedump
