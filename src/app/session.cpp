@@ -35,10 +35,10 @@ std::uint32_t kernel_snaplen(const Options& options) { return std::max(file_snap
 UniqueFd open_signals(const InheritedSignals& inherited) {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGUSR1, SIGTSTP}) sigaddset(&set, signal);
-    // Blocked signals arrive though they are ignored; leave those alone that nohup and the like had ignored.
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
-        if (!inherited.ignored(signal)) sigaddset(&set, signal);
+    for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGTSTP}) sigaddset(&set, signal);
+    // A blocked signal arrives though it is ignored; under nohup the capture outlives its terminal. (A shell without
+    // job control ignores SIGINT for what it starts in the background; as tcpdump, we take it all the same.)
+    if (!inherited.ignored(SIGHUP)) sigaddset(&set, SIGHUP);
     UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!fd) throw_errno(errno, "cannot take signals from a descriptor");
     return fd;
@@ -148,8 +148,7 @@ void Session::on_ending_signal(const signalfd_siginfo& signal) {
     if (phase_ == Phase::tail) return drain();
     if (phase_ != Phase::tracing) return;
     if (!launched_ || (!options_.seccomp && (!from_terminal || !first))) {
-        released_ = true;
-        monitor_inbox_.post(ReleaseTracees{});
+        release();
     } else if (!first || command_ended_) {
         monitor_inbox_.post(KillTracees{});
     } else if ((number == SIGTERM || number == SIGHUP) && !from_terminal) {
@@ -213,14 +212,10 @@ void Session::drain() {
     capture_inbox_.post(DrainRing{});
 }
 
-void Session::give_up_capturing() {
-    if (phase_ != Phase::tracing) return;
-    if (launched_) {
-        monitor_inbox_.post(StopLearning{});  // the command is carried on until it ends
-    } else {
-        released_ = true;
-        monitor_inbox_.post(ReleaseTracees{});
-    }
+void Session::release() {
+    if (phase_ != Phase::tracing || released_) return;
+    released_ = true;
+    monitor_inbox_.post(ReleaseTracees{});
 }
 
 void Session::on(const ThreadFailed& event) {
@@ -228,10 +223,16 @@ void Session::on(const ThreadFailed& event) {
     result_.status = kOwnError;
     result_.death_signal = 0;
     failed_ = true;
-    give_up_capturing();
+    // A command is carried on until it ends, and what is lost by then is counted.
+    if (!launched_) release();
 }
 
-void Session::on(const OutputClosed&) { give_up_capturing(); }
+void Session::on(const OutputClosed&) {
+    if (launched_)
+        monitor_inbox_.post(StopLearning{});
+    else
+        release();
+}
 
 void Session::on(const TailSettled&) {
     if (phase_ == Phase::tail) drain();

@@ -52,7 +52,7 @@ private:
     void on_ending_signal(const signalfd_siginfo& signal);
     void suspend();
     void drain();
-    void give_up_capturing();
+    void release();
     Totals totals();
     void announce();
 

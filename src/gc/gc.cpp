@@ -85,6 +85,7 @@ void Gc::hear_deaths() {
 }
 
 void Gc::sweep() {
+    log_engine("gc: sweep");
     collector_.sweep(realtime_now());
     links_.registry.forget_dead(links_.capture.judged_until);
     next_sweep_ = Clock::now() + (!deaths_                 ? kSweepWithoutDeaths

@@ -1,0 +1,116 @@
+"""Reads classic capture files and compares two of them as multisets of IP packets.
+
+As a program: pcap.py TRUTH CAPTURE names each packet that is in one file and not in the other.
+"""
+
+import collections
+import ipaddress
+import struct
+import sys
+
+# Link types (https://www.tcpdump.org/linktypes.html): where the ethertype is and how long the header is.
+LINK_TYPES = {1: (12, 14), 113: (14, 16), 276: (0, 20)}
+ETHERTYPES = (0x0800, 0x86DD)
+TCP, UDP, UDPLITE = 6, 17, 136
+TCP_FLAGS = "FSRP.U"
+
+
+class Packet:
+    """One IP packet of a capture file: when, how long, and what its headers say."""
+
+    def __init__(self, time, original_length, ip):
+        self.time = time
+        self.original_length = original_length
+        self.ip = ip
+        self.protocol = None
+        self.source = self.destination = None
+        self.source_port = self.destination_port = None
+        self.flags = ""
+        self._parse()
+
+    def _parse(self):
+        version = self.ip[0] >> 4
+        if version == 4:
+            header = (self.ip[0] & 15) * 4
+            self.protocol = self.ip[9]
+            self.source = ipaddress.ip_address(self.ip[12:16])
+            self.destination = ipaddress.ip_address(self.ip[16:20])
+        elif len(self.ip) >= 40:
+            header = 40
+            self.protocol = self.ip[6]
+            self.source = ipaddress.ip_address(self.ip[8:24])
+            self.destination = ipaddress.ip_address(self.ip[24:40])
+        else:
+            return
+        if self.protocol in (TCP, UDP, UDPLITE) and len(self.ip) >= header + 4:
+            self.source_port, self.destination_port = struct.unpack_from(">HH", self.ip, header)
+            if self.protocol == TCP and len(self.ip) > header + 13:
+                bits = self.ip[header + 13]
+                self.flags = "".join(name for i, name in enumerate(TCP_FLAGS) if bits >> i & 1)
+
+    def ports(self):
+        return self.source_port, self.destination_port
+
+    def __str__(self):
+        name = {TCP: "tcp", UDP: "udp", UDPLITE: "udplite"}.get(self.protocol, self.protocol)
+        return (f"{self.time:.6f} {name} {self.source}:{self.source_port} > "
+                f"{self.destination}:{self.destination_port} [{self.flags}] length {len(self.ip)}")
+
+
+def read(path):
+    """The IP packets of a capture file. A last record that was cut off is an error, as for any reader."""
+    with open(path, "rb") as file:
+        data = file.read()
+    magic = data[:4]
+    if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
+        order = "<"
+    elif magic in (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d"):
+        order = ">"
+    else:
+        raise ValueError(f"{path} is no pcap file")
+    fraction = 1e-9 if magic in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d") else 1e-6
+    link_type = struct.unpack_from(order + "I", data, 20)[0]
+    at_ethertype, link_header = LINK_TYPES[link_type]
+    packets = []
+    position = 24
+    while position < len(data):
+        seconds, parts, captured, original = struct.unpack_from(order + "IIII", data, position)
+        position += 16
+        record = data[position:position + captured]
+        if len(record) != captured:
+            raise ValueError(f"{path} ends in the middle of a packet")
+        position += captured
+        if struct.unpack_from(">H", record, at_ethertype)[0] in ETHERTYPES and captured >= link_header + 20:
+            packets.append(Packet(seconds + parts * fraction, original - link_header, record[link_header:]))
+    return packets
+
+
+def transport(packets):
+    """Those that tracedump is about."""
+    return [p for p in packets if p.protocol in (TCP, UDP, UDPLITE)]
+
+
+def difference(truth, capture):
+    """The packets that are missing from `capture`, and those that it has too many."""
+    wanted = collections.Counter(p.ip for p in truth)
+    got = collections.Counter(p.ip for p in capture)
+    return _pick(truth, wanted - got), _pick(capture, got - wanted)
+
+
+def _pick(packets, counts):
+    picked = []
+    for packet in packets:
+        if counts[packet.ip] > 0:
+            counts[packet.ip] -= 1
+            picked.append(packet)
+    return picked
+
+
+def describe(missing, extra):
+    return "\n".join([f"missing: {p}" for p in missing] + [f"extra:   {p}" for p in extra])
+
+
+if __name__ == "__main__":
+    only_missing, only_extra = difference(*(transport(read(path)) for path in sys.argv[1:3]))
+    print(describe(only_missing, only_extra) or "the same packets")
+    sys.exit(1 if only_missing or only_extra else 0)
