@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace tracedump {
 
@@ -192,6 +193,23 @@ bool covers(const Ranges& outer, const Ranges& inner) {
     return true;
 }
 
+bool contains(const Ranges& ranges, std::uint32_t value) {
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), value,
+                                        [](std::uint32_t v, const Range& r) { return v < r.first; });
+    return after != ranges.begin() && std::prev(after)->last >= value;
+}
+
+/// Adds a value larger than all that are there.
+void extend(Ranges& ranges, std::uint32_t value) {
+    if (!ranges.empty() && ranges.back().last + std::uint64_t{1} == value)
+        ranges.back().last = value;
+    else
+        ranges.push_back({value, value});
+}
+
+// With more remotes than this, connected sockets are told by their ports.
+constexpr std::size_t kManyRemotes = 64;
+
 }  // namespace
 
 std::uint32_t remote_key(const Endpoint& remote) {
@@ -199,22 +217,37 @@ std::uint32_t remote_key(const Endpoint& remote) {
 }
 
 FilterSpec FilterSpec::of(const PortSet& set) {
-    FilterSpec spec;
-    set.for_each_range([&](std::uint16_t first, std::uint16_t last) { spec.ports.push_back({first, last}); });
-    std::vector<std::uint32_t> keys;
-    for (const PendingRemote& pending : set.pending()) keys.push_back(remote_key(pending.remote));
-    std::sort(keys.begin(), keys.end());
-    for (const std::uint32_t key : keys) {
-        if (!spec.remotes.empty() && key <= spec.remotes.back().last + std::uint64_t{1})
-            spec.remotes.back().last = key;
-        else
-            spec.remotes.push_back({key, key});
+    std::set<std::uint32_t> keys;
+    for (const PendingRemote& pending : set.pending()) keys.insert(remote_key(pending.remote));
+    set.for_each_port([&](std::uint16_t, std::span<const Claim> claims) {
+        for (const Claim& claim : claims)
+            if (claim.socket.remote && keys.size() <= kManyRemotes) keys.insert(remote_key(*claim.socket.remote));
+    });
+    const bool by_remote = keys.size() <= kManyRemotes;
+    if (!by_remote) {
+        keys.clear();
+        for (const PendingRemote& pending : set.pending()) keys.insert(remote_key(pending.remote));
     }
+
+    FilterSpec spec;
+    for (const std::uint32_t key : keys) extend(spec.remotes, key);
+    set.for_each_port([&](std::uint16_t port, std::span<const Claim> claims) {
+        const auto told_by_remote = [&](const Claim& claim) { return by_remote && claim.socket.remote.has_value(); };
+        if (!std::all_of(claims.begin(), claims.end(), told_by_remote)) extend(spec.ports, port);
+    });
     return spec;
 }
 
 bool FilterSpec::covers(const FilterSpec& other) const {
     return tracedump::covers(ports, other.ports) && tracedump::covers(remotes, other.remotes);
+}
+
+bool FilterSpec::covers(const Endpoint& remote) const { return contains(remotes, remote_key(remote)); }
+
+bool FilterSpec::covers(std::uint16_t port, std::span<const Claim> claims) const {
+    return contains(ports, port) || std::all_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+               return claim.socket.remote && covers(*claim.socket.remote);
+           });
 }
 
 std::uint32_t FilterSpec::port_count() const {

@@ -1,9 +1,9 @@
 // Compiles the kernel's filter, classic BPF, from a port set. Pure: values in, instructions out, any thread.
 //
 // The program accepts a superset of the application's packets, cheaply: TCP, UDP or UDP-Lite with a local port of the
-// set, or to or from a remote that a connect is pending to, and all later fragments, which have no ports. Transport,
-// addresses, time and owner are the classifier's. It runs on a SOCK_DGRAM packet socket, where offset 0 is the network
-// header, and so knows nothing of link layers. Of a packet on the loopback it drops the outgoing copy.
+// set, or to or from a remote that it is connected or connecting to, and all later fragments, which have no ports.
+// Transport, addresses, time and owner are the classifier's. It runs on a SOCK_DGRAM packet socket, where offset 0 is
+// the network header, and so knows nothing of link layers. Of a packet on the loopback it drops the outgoing copy.
 //
 // Membership is a balanced tree of comparisons over ranges: log2(n) steps for a packet. A set that does not fit the
 // kernel's limit of instructions is widened: the smallest gaps between ranges are closed until it does.
@@ -28,7 +28,8 @@ struct Range {
 /// Sorted, disjoint ranges that do not touch.
 using Ranges = std::vector<Range>;
 
-/// What a filter accepts.
+/// What a filter accepts. A connected socket can be told by its port or by its remote; where the application has few
+/// remotes, they serve better: a client's next connection to the same server then finds the filter ready.
 struct FilterSpec {
     Ranges ports;
     Ranges remotes;  // of remote_key()
@@ -36,6 +37,9 @@ struct FilterSpec {
     static FilterSpec of(const PortSet& set);
     bool empty() const { return ports.empty() && remotes.empty(); }
     bool covers(const FilterSpec& other) const;
+    /// Whether it accepts the packets of all these claims to `port`.
+    bool covers(std::uint16_t port, std::span<const Claim> claims) const;
+    bool covers(const Endpoint& remote) const;
     /// How many ports it accepts.
     std::uint32_t port_count() const;
 };

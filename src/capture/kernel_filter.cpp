@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "util/error.h"
@@ -10,26 +11,49 @@
 namespace tracedump {
 
 namespace {
-// Ports of dead sockets that a filter in force may still accept before it is compiled anew: their packets cost the
-// capture thread a look each, a new filter costs the tracee's next connect some ten microseconds.
+
+// Dead sockets that a filter in force may still accept the packets of: each packet of a stranger that gets one of
+// their ports costs the capture thread a look.
 constexpr std::uint32_t kSlackPorts = 64;
 constexpr std::size_t kSlackRemotes = 16;
+constexpr std::chrono::seconds kTidyInterval{1};
+
 constexpr std::size_t kSmallestProgram = 256;
+
 }  // namespace
 
-void KernelFilter::update(const PortSet& set) {
-    FilterSpec wanted = FilterSpec::of(set);
-    const bool slack_is_small = in_force_.port_count() <= 2 * wanted.port_count() + kSlackPorts &&
-                                in_force_.remotes.size() <= wanted.remotes.size() + kSlackRemotes;
-    if (slack_is_small && in_force_.covers(wanted)) return;
+bool KernelFilter::still_covers(const PortSet& set) const {
+    bool covered = std::all_of(set.pending().begin(), set.pending().end(),
+                               [&](const PendingRemote& pending) { return in_force_.covers(pending.remote); });
+    set.for_each_port_changed_since(covered_, [&](std::uint16_t port, std::span<const Claim> claims) {
+        covered = covered && in_force_.covers(port, claims);
+    });
+    return covered;
+}
 
+bool KernelFilter::is_too_wide(const FilterSpec& wanted) const {
+    return in_force_.port_count() > 2 * wanted.port_count() + kSlackPorts ||
+           in_force_.remotes.size() > wanted.remotes.size() + kSlackRemotes;
+}
+
+void KernelFilter::update(const PortSet& set) {
+    const bool covered = still_covers(set);
+    covered_ = set;
+    const auto now = std::chrono::steady_clock::now();
+    if (covered && now < next_tidy_) return;
+    next_tidy_ = now + kTidyInterval;
+    const FilterSpec wanted = FilterSpec::of(set);
+    if (!covered || is_too_wide(wanted)) attach(wanted);
+}
+
+void KernelFilter::attach(const FilterSpec& wanted) {
     for (;;) {
         FilterProgram program = compile_filter(wanted, snaplen_, max_instructions_);
         const sock_fprog attachable{static_cast<unsigned short>(program.instructions.size()),
                                     program.instructions.data()};
         if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attachable, sizeof attachable) == 0) {
-            log_engine("filter: {} instructions, {} port ranges, {} pending remotes", attachable.len,
-                       program.spec.ports.size(), program.spec.remotes.size());
+            log_engine("filter: {} instructions, {} port ranges, {} remotes", attachable.len, program.spec.ports.size(),
+                       program.spec.remotes.size());
             in_force_ = std::move(program.spec);
             return;
         }

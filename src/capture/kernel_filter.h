@@ -2,6 +2,7 @@
 // when it returns, every packet of the set passes. Attaching is atomic for the kernel (SO_ATTACH_FILTER, socket(7)).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "capture/filter_compiler.h"
@@ -13,15 +14,21 @@ public:
     /// `packet_socket` is borrowed and must outlive this. `snaplen` in bytes.
     KernelFilter(int packet_socket, std::uint32_t snaplen) : socket_(packet_socket), snaplen_(snaplen) {}
 
-    /// Puts a filter for `set` in force. A filter that is in force and accepts all of `set` and not much more stays:
-    /// attaching takes tens of microseconds, which the tracee would wait for. Throws Error if the kernel refuses.
+    /// Puts a filter for `set` in force. A filter that is in force and accepts all of `set` stays: attaching takes tens
+    /// of microseconds, which the tracee would wait for. Throws Error if the kernel refuses.
     void update(const PortSet& set);
 
 private:
+    bool still_covers(const PortSet& set) const;
+    bool is_too_wide(const FilterSpec& wanted) const;
+    void attach(const FilterSpec& wanted);
+
     const int socket_;
     const std::uint32_t snaplen_;
     std::size_t max_instructions_ = BPF_MAXINSNS;
     FilterSpec in_force_;
+    PortSet covered_;  // the last set, which in_force_ covers
+    std::chrono::steady_clock::time_point next_tidy_{};
 };
 
 }  // namespace tracedump

@@ -26,9 +26,16 @@ public:
     /// Windows of connects under way.
     const std::vector<PendingRemote>& pending() const { return pending_; }
 
-    /// Calls visit(first, last) for each maximal run of ports in the set, in rising order.
+    /// Calls visit(port, claims) for each port in the set, in rising order.
     template <typename Visit>
-    void for_each_range(Visit visit) const;
+    void for_each_port(Visit visit) const {
+        for_each_port_changed_since(PortSet(), visit);
+    }
+
+    /// The same for ports whose claims may differ from those in `earlier`: all of each page that is not shared with it.
+    /// For a set that was copied from `earlier` and changed in one place this looks at one page.
+    template <typename Visit>
+    void for_each_port_changed_since(const PortSet& earlier, Visit visit) const;
 
     // Changing a set that is not published yet; the registry's thread under its lock.
     void insert(const Claim& claim);
@@ -59,27 +66,17 @@ private:
 };
 
 template <typename Visit>
-void PortSet::for_each_range(Visit visit) const {
-    int first = -1;  // of the run that is open, or -1
-    for (int base = 0; base < 65536; base += 64) {
-        const auto& page = pages_[static_cast<std::size_t>(base) / kPagePorts];
-        std::uint64_t word = page ? page->used[static_cast<std::size_t>(base) % kPagePorts / 64] : 0;
-        int bit = 0;
-        while (bit < 64) {
-            const std::uint64_t rest = word >> bit;
-            if (first < 0) {  // look for the next port in the set
-                if (rest == 0) break;
-                bit += std::countr_zero(rest);
-                first = base + bit;
-            } else {  // look for the end of the run
-                bit += std::countr_one(rest);
-                if (bit >= 64) break;
-                visit(static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(base + bit - 1));
-                first = -1;
+void PortSet::for_each_port_changed_since(const PortSet& earlier, Visit visit) const {
+    for (std::size_t page = 0; page < pages_.size(); ++page) {
+        if (!pages_[page] || pages_[page] == earlier.pages_[page]) continue;
+        for (std::size_t word = 0; word < pages_[page]->used.size(); ++word) {
+            for (std::uint64_t rest = pages_[page]->used[word]; rest != 0; rest &= rest - 1) {
+                const std::size_t slot = word * 64 + static_cast<std::size_t>(std::countr_zero(rest));
+                visit(static_cast<std::uint16_t>(page * kPagePorts + slot),
+                      std::span<const Claim>(*pages_[page]->slots[slot]));
             }
         }
     }
-    if (first >= 0) visit(static_cast<std::uint16_t>(first), std::uint16_t{65535});
 }
 
 }  // namespace tracedump

@@ -21,7 +21,7 @@ static int open_socket(int family, int type) {
 static int bound(int family, int type) {
     int fd = open_socket(family, type);
     struct sockaddr_storage any = {.ss_family = (sa_family_t)family};
-    if (bind(fd, (struct sockaddr *)&any, sizeof any) != 0) {
+    if (bind(fd, (struct sockaddr*)&any, sizeof any) != 0) {
         perror("bind");
         exit(1);
     }
@@ -31,7 +31,7 @@ static int bound(int family, int type) {
 static int port_of(int fd) {
     struct sockaddr_in6 name;
     socklen_t length = sizeof name;
-    getsockname(fd, (struct sockaddr *)&name, &length);
+    getsockname(fd, (struct sockaddr*)&name, &length);
     return ntohs(name.sin6_port);  // at the same place for both families
 }
 
@@ -50,7 +50,7 @@ int main(void) {
         if (sscanf(line, "send %63s %d", address, &port) == 2) {
             struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
             inet_pton(AF_INET, address, &to.sin_addr);
-            if (sendto(udp4, "awake", 5, 0, (struct sockaddr *)&to, sizeof to) != 5) perror("sendto");
+            if (sendto(udp4, "awake", 5, 0, (struct sockaddr*)&to, sizeof to) != 5) perror("sendto");
         } else if (strncmp(line, "close", 5) == 0) {
             close(udp4);
         }

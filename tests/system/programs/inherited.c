@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     for (int i = 0; i < argc; ++i) printf("argument %s\n", argv[i]);
-    char *directory = getcwd(NULL, 0);
+    char* directory = getcwd(NULL, 0);
     printf("directory %s, umask %o, nice %d\n", directory, umask(0), getpriority(PRIO_PROCESS, 0));
     free(directory);
 
@@ -23,8 +23,8 @@ int main(int argc, char **argv) {
         if (sigismember(&blocked, number)) printf("signal %d blocked\n", number);
         if (action.sa_handler == SIG_IGN) printf("signal %d ignored\n", number);
     }
-    DIR *descriptors = opendir("/proc/self/fd");
-    for (struct dirent *entry; (entry = readdir(descriptors));)
+    DIR* descriptors = opendir("/proc/self/fd");
+    for (struct dirent* entry; (entry = readdir(descriptors));)
         if (atoi(entry->d_name) != dirfd(descriptors)) printf("descriptor %s\n", entry->d_name);
     closedir(descriptors);
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void must(long result, const char *what) {
+static void must(long result, const char* what) {
     if (result < 0) {
         perror(what);
         exit(1);
@@ -30,7 +30,7 @@ static void answered(int fd, int count) {
     close(fd);
 }
 
-static void send_all_ways(int family, const struct sockaddr *to, socklen_t length) {
+static void send_all_ways(int family, const struct sockaddr* to, socklen_t length) {
     int fd = udp(family);
     must(sendto(fd, "sendto", 6, 0, to, length), "sendto");
     answered(fd, 1);
@@ -42,7 +42,7 @@ static void send_all_ways(int family, const struct sockaddr *to, socklen_t lengt
 
     fd = udp(family);
     struct iovec data = {"sendmsg", 7};
-    struct msghdr message = {.msg_name = (void *)to, .msg_namelen = length, .msg_iov = &data, .msg_iovlen = 1};
+    struct msghdr message = {.msg_name = (void*)to, .msg_namelen = length, .msg_iov = &data, .msg_iovlen = 1};
     must(sendmsg(fd, &message, 0), "sendmsg");
     answered(fd, 1);
 
@@ -58,7 +58,7 @@ static void send_all_ways(int family, const struct sockaddr *to, socklen_t lengt
     answered(fd, 1);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     if (argc != 4) return 2;
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[3]))};
     inet_pton(AF_INET, argv[1], &v4.sin_addr);
@@ -68,8 +68,8 @@ int main(int argc, char **argv) {
     mapped.sin6_addr.s6_addr[10] = mapped.sin6_addr.s6_addr[11] = 0xff;
     memcpy(&mapped.sin6_addr.s6_addr[12], &v4.sin_addr, 4);
 
-    send_all_ways(AF_INET, (struct sockaddr *)&v4, sizeof v4);
-    send_all_ways(AF_INET6, (struct sockaddr *)&v6, sizeof v6);
-    send_all_ways(AF_INET6, (struct sockaddr *)&mapped, sizeof mapped);
+    send_all_ways(AF_INET, (struct sockaddr*)&v4, sizeof v4);
+    send_all_ways(AF_INET6, (struct sockaddr*)&v6, sizeof v6);
+    send_all_ways(AF_INET6, (struct sockaddr*)&mapped, sizeof mapped);
     return 0;
 }

@@ -1,0 +1,158 @@
+// Whose packet is it? One claim or window at a time, each of its conditions broken in turn.
+#include "capture/classifier.h"
+
+#include <gtest/gtest.h>
+#include <linux/if_packet.h>
+#include <net/if_arp.h>
+
+#include "helpers.h"
+
+namespace tracedump {
+namespace {
+
+using test::endpoint;
+
+ParsedPacket packet(Transport transport, const std::string& from, const std::string& to) {
+    return {ParsedPacket::Kind::ports, transport, endpoint(from), endpoint(to)};
+}
+ParsedPacket tcp_packet(const std::string& from, const std::string& to) { return packet(Transport::tcp, from, to); }
+
+PortSet set_with(const SocketInfo& socket, Timestamp birth = kAlways, Timestamp death = kNever) {
+    PortSet set;
+    set.insert({socket, birth, death});
+    return set;
+}
+
+PortSet set_pending(const std::string& remote, Timestamp opened = kAlways) {
+    PortSet set;
+    set.add_pending({1, 1, Transport::tcp, endpoint(remote), opened});
+    return set;
+}
+
+constexpr auto kIn = Direction::incoming;
+constexpr auto kOut = Direction::outgoing;
+constexpr auto kLoop = Direction::loopback;
+
+TEST(Classifier, DirectionIsTheInterfacesAndThePackets) {
+    EXPECT_EQ(direction_of(PACKET_HOST, ARPHRD_ETHER), kIn);
+    EXPECT_EQ(direction_of(PACKET_BROADCAST, ARPHRD_ETHER), kIn);
+    EXPECT_EQ(direction_of(PACKET_MULTICAST, ARPHRD_ETHER), kIn);
+    EXPECT_EQ(direction_of(PACKET_OTHERHOST, ARPHRD_ETHER), kIn);
+    EXPECT_EQ(direction_of(PACKET_OUTGOING, ARPHRD_ETHER), kOut);
+    EXPECT_EQ(direction_of(PACKET_OUTGOING, ARPHRD_NONE), kOut);
+    EXPECT_EQ(direction_of(PACKET_HOST, ARPHRD_LOOPBACK), kLoop);
+}
+
+TEST(Classifier, TheLocalEndIsTheSenderOfOutgoingAndTheReceiverOfIncoming) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"));
+    const auto from_us = tcp_packet("192.0.2.1:80", "192.0.2.9:5000");
+    const auto to_us = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
+    EXPECT_EQ(classify(from_us, kOut, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(to_us, kIn, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(from_us, kIn, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(to_us, kOut, 0, set), Verdict::foreign);
+}
+
+TEST(Classifier, OnTheLoopbackEitherEndCounts) {
+    const auto set = set_with(test::tcp(1, "127.0.0.1:80"));
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:80", "127.0.0.1:5000"), kLoop, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:5000", "127.0.0.1:80"), kLoop, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:5000", "127.0.0.1:81"), kLoop, 0, set), Verdict::foreign);
+}
+
+TEST(Classifier, ATimeBeforeBirthOrAfterDeathIsForeign) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 100, 200);
+    const auto p = tcp_packet("192.0.2.1:80", "192.0.2.9:5000");
+    EXPECT_EQ(classify(p, kOut, 99, set), Verdict::foreign);
+    EXPECT_EQ(classify(p, kOut, 100, set), Verdict::ours);
+    EXPECT_EQ(classify(p, kOut, 200, set), Verdict::ours);
+    EXPECT_EQ(classify(p, kOut, 201, set), Verdict::foreign);
+}
+
+TEST(Classifier, APortPassesFromOneSocketToTheNext) {
+    auto set = set_with(test::tcp(1, "192.0.2.1:80", "192.0.2.9:1"), 100, 200);
+    set.insert({test::tcp(2, "192.0.2.1:80", "192.0.2.9:2"), 300, kNever});
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:80", "192.0.2.9:1"), kOut, 150, set), Verdict::ours);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:80", "192.0.2.9:2"), kOut, 150, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:80", "192.0.2.9:2"), kOut, 300, set), Verdict::ours);
+}
+
+TEST(Classifier, TheTransportMustAgree) {
+    const auto set = set_with(test::udp(1, "192.0.2.1:53"));
+    EXPECT_EQ(classify(packet(Transport::udp, "192.0.2.1:53", "192.0.2.9:1"), kOut, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(packet(Transport::tcp, "192.0.2.1:53", "192.0.2.9:1"), kOut, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(packet(Transport::udplite, "192.0.2.1:53", "192.0.2.9:1"), kOut, 0, set), Verdict::foreign);
+}
+
+TEST(Classifier, ABoundAddressMustAgree) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"));
+    EXPECT_EQ(classify(tcp_packet("192.0.2.2:80", "192.0.2.9:1"), kOut, 0, set), Verdict::foreign);
+}
+
+TEST(Classifier, TheWildcardAddressTakesItsFamilies) {
+    const auto v4 = tcp_packet("192.0.2.1:80", "192.0.2.9:1");
+    const auto v6 = tcp_packet("[2001:db8::1]:80", "[2001:db8::9]:1");
+    auto socket = test::tcp(1, "*:80");
+    socket.families = Families::both;
+    EXPECT_EQ(classify(v4, kOut, 0, set_with(socket)), Verdict::ours);
+    EXPECT_EQ(classify(v6, kOut, 0, set_with(socket)), Verdict::ours);
+    socket.families = Families::v6;
+    EXPECT_EQ(classify(v4, kOut, 0, set_with(socket)), Verdict::foreign);
+    EXPECT_EQ(classify(v6, kOut, 0, set_with(socket)), Verdict::ours);
+    socket.families = Families::v4;
+    EXPECT_EQ(classify(v4, kOut, 0, set_with(socket)), Verdict::ours);
+    EXPECT_EQ(classify(v6, kOut, 0, set_with(socket)), Verdict::foreign);
+}
+
+TEST(Classifier, AConnectionTakesItsRemoteOnly) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:4000", "192.0.2.9:80"));
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:80", "192.0.2.1:4000"), kIn, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:81", "192.0.2.1:4000"), kIn, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.8:80", "192.0.2.1:4000"), kIn, 0, set), Verdict::foreign);
+}
+
+TEST(Classifier, AListenerTakesAnyRemote) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"));
+    for (const char* remote : {"192.0.2.9:1", "10.0.0.1:65535", "192.0.2.1:80"})
+        EXPECT_EQ(classify(tcp_packet(remote, "192.0.2.1:80"), kIn, 0, set), Verdict::ours) << remote;
+}
+
+TEST(Classifier, APendingConnectLeavesItsRemoteUndecidedInBothDirections) {
+    const auto set = set_pending("192.0.2.9:80", 100);
+    const auto out = tcp_packet("192.0.2.1:4000", "192.0.2.9:80");
+    const auto back = tcp_packet("192.0.2.9:80", "192.0.2.1:4000");
+    EXPECT_EQ(classify(out, kOut, 100, set), Verdict::undecided);
+    EXPECT_EQ(classify(back, kIn, 101, set), Verdict::undecided);
+    EXPECT_EQ(classify(out, kOut, 99, set), Verdict::foreign);
+    EXPECT_EQ(classify(out, kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:4000", "192.0.2.9:81"), kOut, 100, set), Verdict::foreign);
+    EXPECT_EQ(classify(packet(Transport::udp, "192.0.2.1:4000", "192.0.2.9:80"), kOut, 100, set), Verdict::foreign);
+}
+
+TEST(Classifier, APendingConnectOnTheLoopbackIsUndecidedFromEitherEnd) {
+    const auto set = set_pending("127.0.0.1:80");
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:4000", "127.0.0.1:80"), kLoop, 0, set), Verdict::undecided);
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:80", "127.0.0.1:4000"), kLoop, 0, set), Verdict::undecided);
+}
+
+TEST(Classifier, OursWinsOverUndecided) {
+    auto set = set_with(test::tcp(1, "127.0.0.1:80"));
+    set.add_pending({1, 2, Transport::tcp, endpoint("127.0.0.1:80"), kAlways});
+    // The sender's end is undecided, the receiver's is ours.
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:4000", "127.0.0.1:80"), kLoop, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(tcp_packet("127.0.0.1:80", "127.0.0.1:4000"), kLoop, 0, set), Verdict::ours);
+}
+
+TEST(Classifier, WithoutPortsAPacketIsForeign) {
+    auto set = set_with(test::tcp(1, "*:0"));
+    set.add_pending({1, 2, Transport::tcp, endpoint("192.0.2.9:0"), kAlways});
+    for (const auto kind : {ParsedPacket::Kind::later_fragment, ParsedPacket::Kind::other}) {
+        auto p = tcp_packet("192.0.2.1:0", "192.0.2.9:0");
+        p.kind = kind;
+        for (const Direction direction : {kIn, kOut, kLoop})
+            EXPECT_EQ(classify(p, direction, 0, set), Verdict::foreign);
+    }
+}
+
+}  // namespace
+}  // namespace tracedump

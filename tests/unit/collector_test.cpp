@@ -1,0 +1,279 @@
+// Which sockets are gone, shown by a table in memory at explicit times.
+#include "gc/collector.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "helpers.h"
+
+namespace tracedump {
+namespace {
+
+using test::endpoint;
+
+class FakeTable : public SocketTable {
+public:
+    std::vector<SocketRow> rows;
+    bool readable = true;
+
+    std::optional<std::vector<SocketRow>> list() override {
+        if (!readable) return std::nullopt;
+        return rows;
+    }
+    std::vector<SocketRow> list_closing() override {
+        std::vector<SocketRow> closing;
+        for (const SocketRow& row : readable ? rows : std::vector<SocketRow>())
+            if (row.state == SocketState::fin_wait1 || row.state == SocketState::fin_wait2 ||
+                row.state == SocketState::closing || row.state == SocketState::last_ack)
+                closing.push_back(row);
+        return closing;
+    }
+    std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) override {
+        for (const SocketRow& row : readable ? rows : std::vector<SocketRow>())
+            if (row.transport == Transport::tcp && row.local == local && row.remote == remote) return row;
+        return std::nullopt;
+    }
+};
+
+SocketRow row_of(const SocketInfo& socket, SocketState state) {
+    return {socket.cookie, socket.transport, state, socket.local, socket.remote.value_or(Endpoint())};
+}
+
+constexpr Timestamp kSecond = kNanosPerSecond;
+
+class CollectorTest : public ::testing::Test {
+protected:
+    bool alive(SocketCookie cookie) const { return registry_.find(cookie).has_value(); }
+    std::optional<Timestamp> death_of(SocketCookie cookie, std::uint16_t port) const {
+        for (const Claim& claim : registry_.snapshot().load()->claims(port))
+            if (claim.socket.cookie == cookie) return claim.death;
+        return std::nullopt;
+    }
+    void dies(const SocketInfo& socket, Timestamp now) {
+        const SocketRow row = row_of(socket, SocketState::closed);
+        collector_.sockets_died(std::span(&row, 1), now);
+    }
+    void list(const SocketInfo& socket, SocketState state) { table_.rows.push_back(row_of(socket, state)); }
+
+    PortRegistry registry_{nullptr};
+    FakeTable table_;
+    Collector collector_{registry_, table_};
+};
+
+const SocketInfo kUdp = test::udp(1, "*:53");
+const SocketInfo kConnection = test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80");
+const SocketInfo kListener = test::tcp(3, "*:80");
+
+TEST_F(CollectorTest, AUdpSocketsClaimDiesWithIt) {
+    registry_.claim(kUdp, 10);
+    dies(kUdp, 50);
+    EXPECT_FALSE(alive(1));
+    EXPECT_EQ(death_of(1, 53), 50);
+}
+
+TEST_F(CollectorTest, TheDeathOfStrangersMeansNothing) {
+    registry_.claim(kUdp, 10);
+    const auto generation = registry_.snapshot().generation();
+    dies(test::udp(99, "*:53"), 50);
+    EXPECT_TRUE(alive(1));
+    EXPECT_EQ(registry_.snapshot().generation(), generation);
+}
+
+TEST_F(CollectorTest, ATcpConnectionThatIsGoneDies) {
+    registry_.claim(kConnection, 10);
+    dies(kConnection, 50);
+    EXPECT_EQ(death_of(2, 4000), 50);
+    EXPECT_FALSE(collector_.lingering());
+}
+
+TEST_F(CollectorTest, AConnectionInTimeWaitLingersUntilASweepNoLongerFindsIt) {
+    registry_.claim(kConnection, 10);
+    list(kConnection, SocketState::time_wait);
+    dies(kConnection, 50);
+    EXPECT_TRUE(alive(2));
+    EXPECT_TRUE(collector_.lingering());
+    collector_.sweep(30 * kSecond);
+    EXPECT_TRUE(alive(2));
+    table_.rows.clear();
+    collector_.sweep(60 * kSecond);
+    EXPECT_EQ(death_of(2, 4000), 60 * kSecond);
+    EXPECT_FALSE(collector_.lingering());
+}
+
+TEST_F(CollectorTest, ALingeringConnectionIsSweptHoweverYoung) {
+    registry_.claim(kConnection, 10 * kSecond);
+    list(kConnection, SocketState::time_wait);
+    dies(kConnection, 10 * kSecond + 1);
+    table_.rows.clear();
+    collector_.sweep(10 * kSecond + 2);
+    EXPECT_FALSE(alive(2));
+}
+
+TEST_F(CollectorTest, AnotherConnectionBetweenTheSameEndsIsNoTimeWait) {
+    registry_.claim(kConnection, 10);
+    auto successor = kConnection;
+    successor.cookie = 77;
+    list(successor, SocketState::established);
+    dies(kConnection, 50);
+    EXPECT_FALSE(alive(2));
+    EXPECT_FALSE(collector_.lingering());
+}
+
+TEST_F(CollectorTest, AcceptedConnectionsAreAdoptedBeforeTheirListenerDies) {
+    registry_.claim(kListener, 10);
+    list(test::tcp(20, "192.0.2.1:80", "192.0.2.7:5000"), SocketState::established);
+    list(test::tcp(21, "[2001:db8::1]:80", "[2001:db8::7]:5000"), SocketState::time_wait);
+    list(test::tcp(22, "192.0.2.1:81", "192.0.2.7:5000"), SocketState::established);
+    list(test::udp(23, "192.0.2.1:80"), SocketState::closed);
+    list(test::tcp(24, "*:80"), SocketState::listening);
+    dies(kListener, 50);
+    EXPECT_FALSE(alive(3));
+    ASSERT_TRUE(alive(20));
+    EXPECT_EQ(registry_.find(20)->birth, 10);
+    EXPECT_EQ(registry_.find(20)->socket.remote, endpoint("192.0.2.7:5000"));
+    EXPECT_TRUE(alive(21));
+    EXPECT_TRUE(collector_.lingering());
+    for (const SocketCookie other : {22U, 23U, 24U}) EXPECT_FALSE(alive(other)) << other;
+}
+
+TEST_F(CollectorTest, AdoptedConnectionsAreThereInTheSnapshotThatLacksTheListener) {
+    bool hole = false;
+    PortRegistry registry([&](const PortSet& set) {
+        const auto claims = set.claims(80);
+        hole |= std::none_of(claims.begin(), claims.end(), [](const Claim& claim) { return claim.alive(); });
+    });
+    Collector collector(registry, table_);
+    registry.claim(kListener, 10);
+    list(test::tcp(20, "192.0.2.1:80", "192.0.2.7:5000"), SocketState::established);
+    const SocketRow dead = row_of(kListener, SocketState::closed);
+    collector.sockets_died(std::span(&dead, 1), 50);
+    EXPECT_FALSE(hole);
+}
+
+TEST_F(CollectorTest, ABoundAndUnusedUdpPortStaysForMinutes) {
+    registry_.claim(kUdp, 10);
+    list(kUdp, SocketState::closed);
+    for (Timestamp now = kSecond; now < 600 * kSecond; now += kSecond) {
+        collector_.sweep(now);
+        ASSERT_TRUE(alive(1)) << now / kSecond;
+    }
+}
+
+TEST_F(CollectorTest, APortWhoseSocketVanishedGoesAtTheNextSweep) {
+    registry_.claim(kUdp, 10);
+    registry_.claim(kConnection, 10);
+    list(kUdp, SocketState::closed);
+    list(kConnection, SocketState::established);
+    collector_.sweep(5 * kSecond);
+    table_.rows.erase(table_.rows.begin());
+    collector_.sweep(6 * kSecond);
+    EXPECT_EQ(death_of(1, 53), 6 * kSecond);
+    EXPECT_TRUE(alive(2));
+}
+
+TEST_F(CollectorTest, ASocketThatWasNeverListedGoesToo) {
+    registry_.claim(kUdp, 10);
+    registry_.claim(kConnection, 10);
+    collector_.sweep(5 * kSecond);
+    EXPECT_FALSE(alive(1));
+    EXPECT_FALSE(alive(2));
+}
+
+TEST_F(CollectorTest, AClaimYoungerThanTwoSecondsStays) {
+    registry_.claim(kUdp, 10 * kSecond);
+    collector_.sweep(11 * kSecond);
+    EXPECT_TRUE(alive(1));
+    collector_.sweep(12 * kSecond);
+    EXPECT_TRUE(alive(1));
+    collector_.sweep(12 * kSecond + 1);
+    EXPECT_FALSE(alive(1));
+}
+
+TEST_F(CollectorTest, AYoungClaimThatWasListedGoesWhenItVanishes) {
+    registry_.claim(kUdp, 10 * kSecond);
+    list(kUdp, SocketState::closed);
+    collector_.sweep(10 * kSecond + 1);
+    table_.rows.clear();
+    collector_.sweep(10 * kSecond + 2);
+    EXPECT_FALSE(alive(1));
+}
+
+TEST_F(CollectorTest, ABoundTcpSocketThatIsNotListedStays) {
+    registry_.claim(kListener, 10);  // bound, not listening yet
+    collector_.sweep(100 * kSecond);
+    collector_.sweep(200 * kSecond);
+    EXPECT_TRUE(alive(3));
+}
+
+TEST_F(CollectorTest, AListenerThatVanishedGoesAndItsConnectionsAreAdopted) {
+    registry_.claim(kListener, 10);
+    list(kListener, SocketState::listening);
+    collector_.sweep(100 * kSecond);
+    EXPECT_TRUE(alive(3));
+    table_.rows.clear();
+    list(test::tcp(20, "192.0.2.1:80", "192.0.2.7:5000"), SocketState::established);
+    collector_.sweep(101 * kSecond);
+    EXPECT_FALSE(alive(3));
+    EXPECT_TRUE(alive(20));
+}
+
+TEST_F(CollectorTest, ATableWithoutCookiesIsComparedByEndpoints) {
+    registry_.claim(kUdp, 10);
+    registry_.claim(kConnection, 10);
+    auto udp = kUdp, connection = kConnection, other = kConnection;
+    udp.cookie = connection.cookie = other.cookie = 0;
+    other.remote = endpoint("192.0.2.3:80");
+    list(udp, SocketState::closed);
+    list(connection, SocketState::established);
+    collector_.sweep(100 * kSecond);
+    EXPECT_TRUE(alive(1));
+    EXPECT_TRUE(alive(2));
+    table_.rows.clear();
+    list(other, SocketState::established);  // the same port, another peer
+    collector_.sweep(101 * kSecond);
+    EXPECT_FALSE(alive(1));
+    EXPECT_FALSE(alive(2));
+}
+
+TEST_F(CollectorTest, ATableThatCannotBeReadRetiresNothing) {
+    registry_.claim(kUdp, 10);
+    registry_.claim(kConnection, 10);
+    list(kUdp, SocketState::closed);
+    collector_.sweep(3 * kSecond / 2);
+    table_.readable = false;
+    collector_.sweep(100 * kSecond);
+    EXPECT_TRUE(alive(1));
+    EXPECT_TRUE(alive(2));
+    table_.readable = true;
+    collector_.sweep(101 * kSecond);
+    EXPECT_TRUE(alive(1));
+    EXPECT_FALSE(alive(2));
+}
+
+TEST_F(CollectorTest, TheTailIsSettledWhenNoConnectionOfOursIsClosing) {
+    registry_.claim(kConnection, 10);
+    EXPECT_TRUE(collector_.tail_settled());
+    list(kConnection, SocketState::established);
+    EXPECT_TRUE(collector_.tail_settled());
+    for (const SocketState state :
+         {SocketState::fin_wait1, SocketState::fin_wait2, SocketState::closing, SocketState::last_ack}) {
+        table_.rows.clear();
+        list(kConnection, state);
+        EXPECT_FALSE(collector_.tail_settled()) << static_cast<int>(state);
+    }
+    table_.rows.clear();
+    list(kConnection, SocketState::time_wait);
+    EXPECT_TRUE(collector_.tail_settled());
+    list(test::tcp(50, "192.0.2.1:4001", "192.0.2.2:80"), SocketState::fin_wait1);  // a stranger's
+    EXPECT_TRUE(collector_.tail_settled());
+}
+
+TEST_F(CollectorTest, AnAcceptedConnectionThatIsClosingBelongsToTheTail) {
+    registry_.claim(kListener, 10);
+    list(test::tcp(20, "192.0.2.1:80", "192.0.2.7:5000"), SocketState::last_ack);
+    EXPECT_FALSE(collector_.tail_settled());
+}
+
+}  // namespace
+}  // namespace tracedump

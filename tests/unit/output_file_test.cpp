@@ -1,0 +1,133 @@
+// The capture file on a real file system, full or not.
+#include "writer/output_file.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "helpers.h"
+#include "util/error.h"
+
+namespace tracedump {
+namespace {
+
+std::span<const std::uint8_t> bytes(const std::string& text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+TEST(OutputFile, IsCreatedWithTheModeThatTheUmaskLeaves) {
+    test::TempFolder folder;
+    const mode_t old = umask(022);
+    const OutputFile file(folder.path("new"));
+    umask(old);
+    struct stat status {};
+    ASSERT_EQ(stat(folder.path("new").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0644U);
+    EXPECT_EQ(status.st_size, 0);
+}
+
+TEST(OutputFile, TruncatesWhatWasThere) {
+    test::TempFolder folder;
+    folder.write("old", "something long");
+    OutputFile file(folder.path("old"));
+    EXPECT_EQ(file.write(bytes("new")).error, 0);
+    EXPECT_EQ(folder.read("old"), "new");
+}
+
+TEST(OutputFile, WritesAllOneAfterAnother) {
+    test::TempFolder folder;
+    OutputFile file(folder.path("f"));
+    const std::string large(3 << 20, 'x');
+    EXPECT_EQ(file.write(bytes("head")).written, 4U);
+    const auto outcome = file.write(bytes(large));
+    EXPECT_EQ(outcome.written, large.size());
+    EXPECT_EQ(outcome.error, 0);
+    EXPECT_EQ(folder.read("f"), "head" + large);
+}
+
+TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
+    test::TempFolder folder;
+    OutputFile file(folder.path("f"));
+    file.write(bytes("0123456789"));
+    file.take_back(0);
+    EXPECT_EQ(folder.read("f"), "0123456789");
+    file.take_back(4);
+    EXPECT_EQ(folder.read("f"), "012345");
+    file.write(bytes("ab"));
+    EXPECT_EQ(folder.read("f"), "012345ab");
+    file.take_back(8);
+    EXPECT_EQ(folder.read("f"), "");
+}
+
+TEST(OutputFile, TakesBackNoMoreThanIsThere) {
+    test::TempFolder folder;
+    OutputFile file(folder.path("f"));
+    file.write(bytes("0123"));
+    file.take_back(5);
+    EXPECT_EQ(folder.read("f"), "0123");
+}
+
+TEST(OutputFile, TellsHowFarAWriteCame) {
+    test::TempFolder folder;
+    OutputFile file(folder.path("f"));
+    // A limit to the size of files stands for a full disk.
+    rlimit old{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    const rlimit limit{1000, old.rlim_max};
+    const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const auto outcome = file.write(bytes(std::string(1500, 'x')));
+    setrlimit(RLIMIT_FSIZE, &old);
+    std::signal(SIGXFSZ, old_handler);
+    EXPECT_EQ(outcome.written, 1000U);
+    EXPECT_EQ(outcome.error, EFBIG);
+}
+
+TEST(OutputFile, AFullDeviceIsTold) {
+    if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
+    OutputFile file("/dev/full");
+    const auto outcome = file.write(bytes("x"));
+    EXPECT_EQ(outcome.written, 0U);
+    EXPECT_EQ(outcome.error, ENOSPC);
+    file.take_back(0);  // harmless
+}
+
+TEST(OutputFile, RefusesAPathThatCannotBeOpened) {
+    test::TempFolder folder;
+    try {
+        const OutputFile file(folder.path("no/such/folder"));
+        FAIL() << "no error";
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        EXPECT_NE(text.find("no/such/folder"), std::string::npos) << text;
+        EXPECT_NE(text.find("no such file or directory"), std::string::npos) << text;
+    }
+    EXPECT_THROW(OutputFile(folder.path()), Error);  // a folder
+}
+
+TEST(OutputFile, DashIsStandardOutput) {
+    test::TempFolder folder;
+    folder.write("out", "");
+    const UniqueFd saved(dup(STDOUT_FILENO));
+    const UniqueFd target(open(folder.path("out").c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_TRUE(saved && target);
+    fflush(stdout);
+    dup2(target.get(), STDOUT_FILENO);
+    {
+        OutputFile file("-");
+        file.write(bytes("packets"));
+        file.take_back(2);
+    }
+    const bool still_open = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    dup2(saved.get(), STDOUT_FILENO);
+    EXPECT_TRUE(still_open);
+    EXPECT_EQ(folder.read("out"), "packe");
+}
+
+}  // namespace
+}  // namespace tracedump

@@ -1,0 +1,257 @@
+// What the registry publishes after each change, and that it is in force before it is published.
+#include "ports/port_registry.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "helpers.h"
+
+namespace tracedump {
+namespace {
+
+using test::endpoint;
+
+class PortRegistryTest : public ::testing::Test {
+protected:
+    std::vector<Claim> claims(std::uint16_t port) const {
+        const auto set = registry_.snapshot().load();
+        const auto span = set->claims(port);
+        return {span.begin(), span.end()};
+    }
+    std::size_t pending() const { return registry_.snapshot().load()->pending().size(); }
+
+    PortRegistry registry_{nullptr};
+};
+
+TEST_F(PortRegistryTest, BeginsEmpty) {
+    EXPECT_TRUE(registry_.living().empty());
+    EXPECT_FALSE(registry_.find(1));
+    EXPECT_EQ(registry_.totals().sockets, 0U);
+}
+
+TEST_F(PortRegistryTest, AClaimIsPublishedAndFound) {
+    registry_.claim(test::udp(1, "*:53"), 100);
+    const Claim expected{test::udp(1, "*:53"), 100, kNever};
+    EXPECT_EQ(claims(53), std::vector{expected});
+    EXPECT_EQ(registry_.find(1), expected);
+    EXPECT_EQ(registry_.living(), std::vector{expected});
+}
+
+TEST_F(PortRegistryTest, AnOldSnapshotStaysAsItWas) {
+    registry_.claim(test::udp(1, "*:53"), 100);
+    const auto old = registry_.snapshot().load();
+    const SocketCookie cookie = 1;
+    registry_.retire(std::span(&cookie, 1), 200);
+    registry_.claim(test::udp(2, "*:53"), 300);
+    registry_.claim(test::udp(3, "*:54"), 300);
+    registry_.forget_dead(1000);
+    ASSERT_EQ(old->claims(53).size(), 1U);
+    EXPECT_TRUE(old->claims(53)[0].alive());
+    EXPECT_FALSE(old->contains(54));
+}
+
+TEST_F(PortRegistryTest, TheSameClaimAgainPublishesNothing) {
+    registry_.claim(test::udp(1, "*:53"), 100);
+    const auto generation = registry_.snapshot().generation();
+    registry_.claim(test::udp(1, "*:53"), 200);
+    EXPECT_EQ(registry_.snapshot().generation(), generation);
+    EXPECT_EQ(claims(53).at(0).birth, 100);
+}
+
+TEST_F(PortRegistryTest, BindThenConnectKeepsTheBirth) {
+    registry_.claim(test::tcp(1, "*:4000"), 100);
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 200);
+    EXPECT_EQ(claims(4000), (std::vector{Claim{test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100, kNever}}));
+    EXPECT_EQ(registry_.totals().sockets, 1U);
+}
+
+TEST_F(PortRegistryTest, APortThatWasAskedForStaysSo) {
+    auto bound = test::tcp(1, "*:4000");
+    bound.bound = true;
+    registry_.claim(bound, 100);
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 200);
+    EXPECT_TRUE(registry_.find(1)->socket.bound);
+}
+
+TEST_F(PortRegistryTest, ReconnectingToAnotherRemoteEndsTheOldClaim) {
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.3:80"), 200);
+    EXPECT_EQ(claims(4000), (std::vector{Claim{test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100, 200},
+                                         Claim{test::tcp(1, "192.0.2.1:4000", "192.0.2.3:80"), 200, kNever}}));
+}
+
+TEST_F(PortRegistryTest, AnotherPortEndsTheOldClaim) {
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
+    registry_.claim(test::tcp(1, "192.0.2.1:4001", "192.0.2.2:80"), 200);
+    EXPECT_EQ(claims(4000).at(0).death, 200);
+    EXPECT_EQ(claims(4001).at(0).birth, 200);
+    EXPECT_EQ(registry_.totals().sockets, 1U);
+    EXPECT_EQ(registry_.totals().ports, 2U);
+}
+
+TEST_F(PortRegistryTest, PortZeroTakesTheClaimAway) {
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
+    registry_.claim(test::tcp(1, "*:0"), 200);
+    EXPECT_EQ(claims(4000).at(0).death, 200);
+    EXPECT_FALSE(registry_.find(1));
+    EXPECT_EQ(registry_.totals().living, 0U);
+}
+
+TEST_F(PortRegistryTest, AnUnknownSocketWithoutAPortIsNoClaim) {
+    const auto generation = registry_.snapshot().generation();
+    registry_.claim(test::tcp(1, "*:0"), 100);
+    EXPECT_EQ(registry_.snapshot().generation(), generation);
+    EXPECT_EQ(registry_.totals().sockets, 0U);
+}
+
+TEST_F(PortRegistryTest, RetiredClaimsStayUntilTheyAreForgotten) {
+    registry_.claim(test::udp(1, "*:53"), 100);
+    const SocketCookie cookies[] = {1, 99};
+    registry_.retire(cookies, 200);
+    EXPECT_EQ(claims(53), (std::vector{Claim{test::udp(1, "*:53"), 100, 200}}));
+    EXPECT_FALSE(registry_.find(1));
+    EXPECT_TRUE(registry_.living().empty());
+    registry_.forget_dead(200);
+    EXPECT_EQ(claims(53).size(), 1U);
+    registry_.forget_dead(201);
+    EXPECT_TRUE(claims(53).empty());
+}
+
+TEST_F(PortRegistryTest, RetiringStrangersPublishesNothing) {
+    const auto generation = registry_.snapshot().generation();
+    const SocketCookie stranger = 5;
+    registry_.retire(std::span(&stranger, 1), 1);
+    registry_.forget_dead(1);
+    EXPECT_EQ(registry_.snapshot().generation(), generation);
+}
+
+TEST_F(PortRegistryTest, ForgettingTheDeadOfAPortKeepsItsLiving) {
+    registry_.claim(test::udp(1, "*:53"), 100);
+    const SocketCookie cookie = 1;
+    registry_.retire(std::span(&cookie, 1), 200);
+    registry_.claim(test::udp(2, "*:53"), 300);
+    registry_.forget_dead(1000);
+    EXPECT_EQ(claims(53), (std::vector{Claim{test::udp(2, "*:53"), 300, kNever}}));
+}
+
+TEST_F(PortRegistryTest, AWindowIsPendingUntilItClosesWithItsSocket) {
+    const auto window = registry_.open_window(1, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    EXPECT_EQ(pending(), 1U);
+    EXPECT_EQ(registry_.snapshot().load()->pending()[0].remote, endpoint("192.0.2.2:80"));
+    registry_.close_window(window, test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"));
+    EXPECT_EQ(pending(), 0U);
+    EXPECT_EQ(claims(4000).at(0).birth, 100);  // from the opening on
+}
+
+TEST_F(PortRegistryTest, AWindowMayCloseWithoutASocketOrAPort) {
+    const auto first = registry_.open_window(1, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    const auto second = registry_.open_window(2, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    EXPECT_NE(first, second);
+    registry_.close_window(first, std::nullopt);
+    EXPECT_EQ(pending(), 1U);
+    registry_.close_window(second, test::tcp(2, "*:0"));
+    EXPECT_EQ(pending(), 0U);
+    EXPECT_EQ(registry_.totals().sockets, 0U);
+}
+
+TEST_F(PortRegistryTest, AWindowThatIsClosedIsIgnored) {
+    const auto window = registry_.open_window(1, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    registry_.close_window(window, std::nullopt);
+    const auto generation = registry_.snapshot().generation();
+    registry_.close_window(window, test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"));
+    EXPECT_EQ(registry_.snapshot().generation(), generation);
+    EXPECT_TRUE(claims(4000).empty());
+}
+
+TEST_F(PortRegistryTest, TotalsCountDistinctPortsByTransport) {
+    registry_.claim(test::tcp(1, "*:53"), 1);
+    registry_.claim(test::udp(2, "*:53"), 1);
+    registry_.claim(test::udp(3, "127.0.0.1:53"), 1);
+    registry_.claim(test::udp(4, "*:54"), 1);
+    const SocketCookie cookie = 4;
+    registry_.retire(std::span(&cookie, 1), 2);
+    const auto totals = registry_.totals();
+    EXPECT_EQ(totals.sockets, 4U);
+    EXPECT_EQ(totals.ports, 3U);
+    EXPECT_EQ(totals.living, 3U);
+}
+
+TEST_F(PortRegistryTest, SeveralClaimsArePublishedAtOnce) {
+    const auto generation = registry_.snapshot().generation();
+    const std::vector<SocketInfo> sockets{test::udp(1, "*:1"), test::udp(2, "*:2"), test::udp(3, "*:3")};
+    registry_.claim(sockets, 5);
+    EXPECT_EQ(registry_.snapshot().generation(), generation + 1);
+    EXPECT_EQ(registry_.living().size(), 3U);
+}
+
+TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
+    const PortRegistry* self = nullptr;
+    std::vector<const PortSet*> enforced;
+    std::vector<bool> published_before;
+    PortRegistry registry([&](const PortSet& set) {
+        published_before.push_back(self->snapshot().load().get() == &set);
+        enforced.push_back(&set);
+    });
+    self = &registry;
+    const auto expect_enforced_first = [&](std::size_t times) {
+        ASSERT_EQ(enforced.size(), times);
+        EXPECT_FALSE(published_before.back());
+        EXPECT_EQ(registry.snapshot().load().get(), enforced.back());  // the very set that was put in force
+    };
+    registry.claim(test::udp(1, "*:53"), 100);
+    expect_enforced_first(1);
+    EXPECT_TRUE(enforced.back()->contains(53));
+    const auto window = registry.open_window(2, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    expect_enforced_first(2);
+    EXPECT_EQ(enforced.back()->pending().size(), 1U);
+    registry.close_window(window, std::nullopt);
+    expect_enforced_first(3);
+    const SocketCookie cookie = 1;
+    registry.retire(std::span(&cookie, 1), 200);
+    expect_enforced_first(4);
+    registry.forget_dead(300);
+    expect_enforced_first(5);
+    EXPECT_FALSE(enforced.back()->contains(53));
+}
+
+TEST(PortRegistry, WhatCannotBePutInForceIsNotPublished) {
+    PortRegistry registry([](const PortSet&) { throw std::runtime_error("no"); });
+    EXPECT_THROW(registry.claim(test::udp(1, "*:53"), 100), std::runtime_error);
+    EXPECT_FALSE(registry.snapshot().load()->contains(53));
+}
+
+TEST(PortRegistry, OneThreadChangesWhileAnotherReadsSnapshots) {
+    constexpr SocketCookie kRounds = 2000;
+    PortRegistry registry(nullptr);
+    std::atomic<bool> done{false};
+    std::thread writer([&] {
+        for (SocketCookie round = 1; round <= kRounds; ++round) {
+            const auto time = static_cast<Timestamp>(round);
+            // Two sockets that come and go together.
+            const std::vector<SocketInfo> pair{test::udp(2 * round, "*:1000"), test::udp(2 * round + 1, "*:2000")};
+            registry.claim(pair, time);
+            const SocketCookie cookies[] = {2 * round, 2 * round + 1};
+            registry.retire(cookies, time);
+            if (round % 16 == 0) registry.forget_dead(time);
+        }
+        done = true;
+    });
+    Published<PortSet>::Reader reader(registry.snapshot());
+    std::uint64_t seen = 0;
+    for (bool last = false; !last;) {
+        last = done;
+        const PortSet& set = reader.get();
+        EXPECT_GE(reader.generation(), seen);
+        seen = reader.generation();
+        const auto first = set.claims(1000);
+        const auto second = set.claims(2000);
+        ASSERT_TRUE(first.empty() || second.empty() || first.back().alive() == second.back().alive());
+    }
+    writer.join();
+    EXPECT_EQ(registry.totals().sockets, 2 * kRounds);
+    EXPECT_EQ(registry.totals().living, 0U);
+}
+
+}  // namespace
+}  // namespace tracedump

@@ -1,0 +1,95 @@
+// A proc folder of the test's own, and the real one of the test itself.
+#include "util/procfs.h"
+
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "helpers.h"
+#include "sockets.h"
+
+namespace tracedump {
+namespace {
+
+TEST(ProcFs, ReadsStatusFields) {
+    test::TempFolder folder;
+    folder.write("7/status", "Name:\tsome name\nNameLess:\t1\nTracerPid:\t 42\nEmpty:\nPid:\tx7\nVmSize:\t  100 kB\n");
+    const ProcFs proc(folder.path());
+    EXPECT_EQ(proc.status_field(7, "Name"), "some name");
+    EXPECT_EQ(proc.status_field(7, "Empty"), "");
+    EXPECT_FALSE(proc.status_field(7, "Nam"));
+    EXPECT_FALSE(proc.status_field(7, "Missing"));
+    EXPECT_FALSE(proc.status_field(8, "Name"));
+    EXPECT_EQ(proc.status_number(7, "TracerPid"), 42);
+    EXPECT_EQ(proc.status_number(7, "VmSize"), 100);
+    for (const char* name : {"Name", "Empty", "Pid", "Missing"}) EXPECT_FALSE(proc.status_number(7, name)) << name;
+}
+
+TEST(ProcFs, KnowsWhichProcessesExist) {
+    test::TempFolder folder;
+    folder.write("7/status", "");
+    const ProcFs proc(folder.path());
+    EXPECT_TRUE(proc.exists(7));
+    EXPECT_FALSE(proc.exists(8));
+}
+
+TEST(ProcFs, ListsThreads) {
+    test::TempFolder folder;
+    folder.write("7/task/7/comm", "");
+    folder.write("7/task/12/comm", "");
+    folder.write("7/task/x13/comm", "");
+    folder.write("7/task/14x/comm", "");
+    const ProcFs proc(folder.path());
+    auto threads = proc.threads(7);
+    std::sort(threads.begin(), threads.end());
+    EXPECT_EQ(threads, (std::vector<pid_t>{7, 12}));
+    EXPECT_TRUE(proc.threads(8).empty());
+}
+
+TEST(ProcFs, ListsTheDescriptorsThatAreSockets) {
+    test::TempFolder folder;
+    folder.write("7/task/8/comm", "");
+    std::filesystem::create_directory(folder.path("7/task/8/fd"));
+    const auto link = [&](const char* fd, const char* target) {
+        std::filesystem::create_symlink(target, folder.path(std::string("7/task/8/fd/") + fd));
+    };
+    link("0", "/dev/null");
+    link("3", "socket:[12345]");
+    link("4", "pipe:[12346]");
+    link("5", "anon_inode:[eventpoll]");
+    link("100", "socket:[18446744073709551615]");
+    link("101", "/a/very/long/path/that/does/not/fit/into/any/small/buffer/socket:[1]");
+    const ProcFs proc(folder.path());
+    auto sockets = proc.socket_descriptors(7, 8);
+    std::sort(sockets.begin(), sockets.end());
+    EXPECT_EQ(sockets, (std::vector<int>{3, 100}));
+    EXPECT_TRUE(proc.socket_descriptors(7, 7).empty());
+}
+
+TEST(ProcFs, ReadsWholeFiles) {
+    test::TempFolder folder;
+    folder.write("sys/kernel/yama/ptrace_scope", "1\n");
+    folder.write("empty", "");
+    const ProcFs proc(folder.path());
+    EXPECT_EQ(proc.read("sys/kernel/yama/ptrace_scope"), "1\n");
+    EXPECT_EQ(proc.read("empty"), "");
+    EXPECT_FALSE(proc.read("missing"));
+}
+
+TEST(ProcFs, ReadsTheKernelsOwn) {
+    const ProcFs proc;
+    const auto tid = static_cast<pid_t>(syscall(SYS_gettid));
+    EXPECT_TRUE(proc.exists(getpid()));
+    EXPECT_EQ(proc.status_number(getpid(), "Pid"), getpid());
+    const auto threads = proc.threads(getpid());
+    EXPECT_NE(std::find(threads.begin(), threads.end(), tid), threads.end());
+    const auto socket = test::open_socket(AF_INET, SOCK_DGRAM);
+    const auto sockets = proc.socket_descriptors(getpid(), tid);
+    EXPECT_NE(std::find(sockets.begin(), sockets.end(), socket.get()), sockets.end());
+}
+
+}  // namespace
+}  // namespace tracedump

@@ -1,0 +1,173 @@
+// The real kernel's table and news of sockets, held against sockets that the test itself opens on the loopback.
+#include "gc/sock_diag.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "helpers.h"
+#include "sockets.h"
+#include "util/error.h"
+
+namespace tracedump {
+namespace {
+
+using test::Connection;
+using test::open_socket;
+
+std::optional<SocketRow> row_with(const std::vector<SocketRow>& rows, SocketCookie cookie) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const SocketRow& r) { return r.cookie == cookie; });
+    if (row == rows.end()) return std::nullopt;
+    return *row;
+}
+
+TEST(SockDiag, ListsSocketsWithTheirCookiesAndEnds) {
+    SockDiagTable table;
+    for (const int family : {AF_INET, AF_INET6}) {
+        if (!test::has_loopback(family)) continue;
+        const auto udp = open_socket(family, SOCK_DGRAM);
+        test::bind_to_loopback(udp, family);
+        const Connection tcp(family);
+        const auto rows = table.list();
+        ASSERT_TRUE(rows);
+
+        const auto udp_row = row_with(*rows, test::cookie_of(udp));
+        ASSERT_TRUE(udp_row);
+        EXPECT_EQ(udp_row->transport, Transport::udp);
+        EXPECT_EQ(udp_row->local, test::local_end(udp));
+        EXPECT_FALSE(udp_row->connected());
+
+        const auto listener = row_with(*rows, test::cookie_of(tcp.listener));
+        ASSERT_TRUE(listener);
+        EXPECT_EQ(listener->transport, Transport::tcp);
+        EXPECT_EQ(listener->state, SocketState::listening);
+        EXPECT_EQ(listener->local, test::local_end(tcp.listener));
+
+        for (const auto* end : {&tcp.client, &tcp.server}) {
+            const auto row = row_with(*rows, test::cookie_of(*end));
+            ASSERT_TRUE(row);
+            EXPECT_EQ(row->state, SocketState::established);
+            EXPECT_EQ(row->local, test::local_end(*end));
+            EXPECT_EQ(row->remote, test::remote_end(*end));
+        }
+    }
+}
+
+TEST(SockDiag, DoesNotListASocketThatIsClosed) {
+    SockDiagTable table;
+    auto udp = open_socket(AF_INET, SOCK_DGRAM);
+    test::bind_to_loopback(udp, AF_INET);
+    const auto cookie = test::cookie_of(udp);
+    udp.reset();
+    EXPECT_FALSE(row_with(*table.list(), cookie));
+}
+
+TEST(SockDiag, FindsAConnectionByItsEnds) {
+    SockDiagTable table;
+    for (const int family : {AF_INET, AF_INET6}) {
+        if (!test::has_loopback(family)) continue;
+        const Connection tcp(family);
+        const auto found = table.find(test::local_end(tcp.client), test::remote_end(tcp.client));
+        ASSERT_TRUE(found);
+        EXPECT_EQ(found->cookie, test::cookie_of(tcp.client));
+        EXPECT_EQ(found->state, SocketState::established);
+        // The listener of that port is no connection.
+        auto nobody = test::local_end(tcp.client);
+        nobody.port = 1;
+        EXPECT_FALSE(table.find(test::local_end(tcp.server), nobody));
+        EXPECT_TRUE(table.list()) << "a failed search must not spoil the next request";
+    }
+}
+
+TEST(SockDiag, FindsAnIpv4ConnectionOfADualStackSocket) {
+    if (!test::has_loopback(AF_INET6)) GTEST_SKIP() << "no IPv6";
+    SockDiagTable table;
+    const auto listener = open_socket(AF_INET6, SOCK_STREAM);
+    test::bind_to_any6(listener);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    const auto client = open_socket(AF_INET, SOCK_STREAM);
+    test::connect_to(client, {test::address("127.0.0.1"), test::local_end(listener).port}, AF_INET);
+    const UniqueFd server(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_TRUE(server);
+    const auto found = table.find(test::local_end(server), test::remote_end(server));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->cookie, test::cookie_of(server));
+    const auto listed = row_with(*table.list(), test::cookie_of(server));
+    ASSERT_TRUE(listed);
+    EXPECT_EQ(listed->local, test::local_end(server));
+}
+
+TEST(SockDiag, FindsTimeWaitUnderTheConnectionsCookie) {
+    SockDiagTable table;
+    Connection tcp(AF_INET);
+    const auto local = test::local_end(tcp.client), remote = test::remote_end(tcp.client);
+    const auto cookie = test::cookie_of(tcp.client);
+    tcp.client.reset();  // closes first: this end goes to TIME_WAIT
+    tcp.server.reset();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::optional<SocketRow> found;
+    do {
+        found = table.find(local, remote);
+    } while ((!found || found->state != SocketState::time_wait) && std::chrono::steady_clock::now() < deadline);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->state, SocketState::time_wait);
+    EXPECT_EQ(found->cookie, cookie);
+}
+
+TEST(SockDiag, ListsClosingConnections) {
+    SockDiagTable table;
+    Connection tcp(AF_INET);
+    const auto cookie = test::cookie_of(tcp.client);
+    EXPECT_FALSE(row_with(table.list_closing(), cookie));
+    shutdown(tcp.client.get(), SHUT_WR);  // the other end stays open: FIN_WAIT
+    const auto row = row_with(table.list_closing(), cookie);
+    ASSERT_TRUE(row);
+    EXPECT_EQ(row->local, test::local_end(tcp.client));
+}
+
+TEST(SockDiag, HearsSocketsDie) {
+    std::optional<SocketDeaths> deaths;
+    try {
+        deaths.emplace();
+    } catch (const Error& error) {
+        GTEST_SKIP() << error.what();
+    }
+    auto udp = open_socket(AF_INET, SOCK_DGRAM);
+    test::bind_to_loopback(udp, AF_INET);
+    Connection tcp(AF_INET);
+    std::vector<SocketCookie> awaited{test::cookie_of(udp), test::cookie_of(tcp.client), test::cookie_of(tcp.listener)};
+    const auto udp_cookie = awaited[0];
+    udp.reset();
+    tcp.client.reset();
+    tcp.server.reset();
+    tcp.listener.reset();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!awaited.empty() && std::chrono::steady_clock::now() < deadline) {
+        pollfd ready{deaths->fd(), POLLIN, 0};
+        poll(&ready, 1, 1000);
+        const auto heard = deaths->take();
+        for (const SocketRow& row : heard.dead) {
+            std::erase(awaited, row.cookie);
+            if (row.cookie == udp_cookie) {
+                EXPECT_EQ(row.transport, Transport::udp);
+            }
+        }
+    }
+    EXPECT_TRUE(awaited.empty()) << awaited.size() << " deaths were not heard";
+}
+
+TEST(SockDiag, TakingWhenNothingHasDiedDoesNotBlock) {
+    std::optional<SocketDeaths> deaths;
+    try {
+        deaths.emplace();
+    } catch (const Error& error) {
+        GTEST_SKIP() << error.what();
+    }
+    deaths->take();
+    EXPECT_FALSE(deaths->take().lost_some);
+}
+
+}  // namespace
+}  // namespace tracedump

@@ -1,0 +1,192 @@
+// The writer before sinks that take all, that are full at some byte, and whose reader is gone.
+#include "writer/writer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "helpers.h"
+
+namespace tracedump {
+namespace {
+
+using test::Bytes;
+
+/// Takes so many bytes and fails with `error` from then on.
+class FakeSink : public ByteSink {
+public:
+    explicit FakeSink(std::size_t room = SIZE_MAX, int error = ENOSPC) : room_(room), error_(error) {}
+
+    Outcome write(std::span<const std::uint8_t> data) override {
+        ++writes;
+        const std::size_t n = std::min(data.size(), room_ - bytes.size());
+        bytes.insert(bytes.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
+        return {n, n == data.size() ? 0 : error_};
+    }
+    void take_back(std::size_t count) override {
+        ASSERT_LE(count, bytes.size());
+        bytes.resize(bytes.size() - count);
+    }
+
+    Bytes bytes;
+    int writes = 0;
+
+private:
+    std::size_t room_;
+    int error_;
+};
+
+constexpr std::size_t kPayload = 84;
+constexpr std::size_t kRecord = 16 + 16 + kPayload;
+constexpr std::size_t kHeader = PcapEncoder::kFileHeaderSize;
+constexpr std::uint32_t kOut = 7, kGivenBack = 0;
+
+class WriterTest : public ::testing::Test {
+protected:
+    PacketBatch batch(std::size_t packets, std::uint32_t& status) {
+        status = kOut;
+        PacketRef packet;
+        packet.data = payload_.data();
+        packet.captured_length = packet.original_length = kPayload;
+        packet.address = address_;
+        return {std::vector(packets, packet), BlockLease(&status, kGivenBack)};
+    }
+
+    /// Writes batches of these sizes to the sink and stops.
+    void write(ByteSink& sink, const std::vector<std::size_t>& batches) {
+        WriterQueue queue;
+        Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+        writer.begin();
+        statuses_.assign(batches.size(), kOut);
+        for (std::size_t i = 0; i < batches.size(); ++i) queue.push(batch(batches[i], statuses_[i]));
+        queue.push(StopWriting{});
+        writer.run();
+        for (const std::uint32_t status : statuses_) EXPECT_EQ(status, kGivenBack);
+    }
+
+    std::vector<SessionEvent> events() {
+        std::vector<SessionEvent> all;
+        while (auto event = session_.take()) all.push_back(std::move(*event));
+        return all;
+    }
+
+    const Bytes payload_ = Bytes(kPayload, 0x42);
+    const std::uint8_t address_[8] = {};
+    SessionMailbox session_;
+    WriterCounters counters_;
+    std::vector<std::uint32_t> statuses_;
+};
+
+TEST_F(WriterTest, BeginWritesTheHeaderAtOnce) {
+    FakeSink sink;
+    WriterQueue queue;
+    Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+    writer.begin();
+    EXPECT_EQ(sink.bytes.size(), kHeader);
+    EXPECT_EQ(counters_.written, 0U);
+}
+
+TEST_F(WriterTest, StoppingWritesEverything) {
+    FakeSink sink;
+    write(sink, {1, 2, 3});
+    EXPECT_EQ(sink.bytes.size(), kHeader + 6 * kRecord);
+    EXPECT_EQ(counters_.written, 6U);
+    EXPECT_EQ(counters_.lost, 0U);
+    EXPECT_TRUE(events().empty());
+}
+
+TEST_F(WriterTest, ManyPacketsAreWrittenInFewPieces) {
+    FakeSink sink;
+    write(sink, std::vector<std::size_t>(50, 1000));
+    EXPECT_EQ(sink.bytes.size(), kHeader + 50'000 * kRecord);
+    EXPECT_EQ(counters_.written, 50'000U);
+    EXPECT_LT(sink.writes, 20);
+}
+
+TEST_F(WriterTest, AnIdleWriterFlushesWhatItHas) {
+    FakeSink sink;
+    WriterQueue queue;
+    Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+    writer.begin();
+    std::uint32_t status = kOut;
+    queue.push(batch(3, status));
+    std::jthread thread([&] { writer.run(); });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (counters_.written != 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_EQ(counters_.written, 3U);  // before it was told to stop
+    queue.push(StopWriting{});
+}
+
+TEST_F(WriterTest, OnlyWholeRecordsStayWhereverTheSinkIsFull) {
+    for (std::size_t room = 0; room <= kHeader + 4 * kRecord; ++room) {
+        FakeSink sink(room);
+        counters_.written = 0;
+        counters_.lost = 0;
+        write(sink, {1, 3});
+        const std::size_t whole = room < kHeader ? 0 : (room - kHeader) / kRecord;
+        ASSERT_EQ(sink.bytes.size(), room < kHeader ? 0 : kHeader + whole * kRecord) << room;
+        ASSERT_EQ(counters_.written, whole) << room;
+        ASSERT_EQ(counters_.lost, 4 - whole) << room;
+        const auto all = events();
+        if (whole == 4) {
+            ASSERT_TRUE(all.empty());
+        } else {
+            ASSERT_EQ(all.size(), 1U) << room;
+            ASSERT_TRUE(std::holds_alternative<ThreadFailed>(all[0]));
+            EXPECT_EQ(std::get<ThreadFailed>(all[0]).error, "cannot write to dump.pcap: no space left on device");
+        }
+    }
+}
+
+TEST_F(WriterTest, AfterAFailureNothingMoreIsTriedAndEverythingIsCounted) {
+    FakeSink sink(kHeader + 3'000'000);
+    write(sink, std::vector<std::size_t>(60, 1000));
+    EXPECT_EQ(counters_.written, 3'000'000 / kRecord);
+    EXPECT_EQ(counters_.written + counters_.lost, 60'000U);
+    EXPECT_EQ(sink.bytes.size(), kHeader + 3'000'000 / kRecord * kRecord);
+    EXPECT_EQ(events().size(), 1U);
+    EXPECT_LE(sink.writes, 4);
+}
+
+TEST_F(WriterTest, AReaderThatIsGoneIsNoFailure) {
+    FakeSink sink(kHeader + kRecord + 5, EPIPE);
+    write(sink, {5});
+    const auto all = events();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<OutputClosed>(all[0]));
+    EXPECT_EQ(counters_.written, 1U);
+    EXPECT_EQ(counters_.lost, 4U);
+}
+
+TEST(BlockLease, GivesItsBlockBackOnce) {
+    std::uint32_t status = kOut;
+    {
+        BlockLease first(&status, kGivenBack);
+        BlockLease second(std::move(first));
+        first.give_back();  // NOLINT: moved from, has nothing to give
+        EXPECT_EQ(status, kOut);
+        BlockLease third;
+        third = std::move(second);
+        EXPECT_EQ(status, kOut);
+    }
+    EXPECT_EQ(status, kGivenBack);
+}
+
+TEST(BlockLease, AssigningGivesTheOldBlockBack) {
+    std::uint32_t first_status = kOut, second_status = kOut;
+    BlockLease lease(&first_status, kGivenBack);
+    lease = BlockLease(&second_status, kGivenBack);
+    EXPECT_EQ(first_status, kGivenBack);
+    EXPECT_EQ(second_status, kOut);
+    lease.give_back();
+    EXPECT_EQ(second_status, kGivenBack);
+    second_status = kOut;
+    lease.give_back();
+    EXPECT_EQ(second_status, kOut);
+}
+
+}  // namespace
+}  // namespace tracedump
