@@ -91,6 +91,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
 
     CLI::App app;
     app.set_help_flag();  // ours fits a screen
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.add_option("-w", options.file);
     app.add_option("-s", snaplen);
     app.add_option("-u", options.user);
@@ -109,6 +110,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
         app.parse(words);
         if (help) return {std::nullopt, kUsage, 0};
         if (version) return {std::nullopt, kVersion, 0};
+        if (options.file.empty()) return refuse("-w needs the name of a file");
         if (target.empty()) return refuse("name a command, or the ids of processes");
         if (!after_dashes && is_number(target.front()))
             std::transform(target.begin(), target.end(), std::back_inserter(options.pids), parse_pid);

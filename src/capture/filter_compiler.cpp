@@ -141,9 +141,7 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
     const Label sender = test_end(out, spec, kSourcePort, kDestinationPort, kDestinationAddress, accept, not_sender);
     out.branch(BPF_JEQ, ARPHRD_LOOPBACK, sender, incoming);
     const Label received = out.statement(kLoadHalf, ancillary(SKF_AD_HATYPE));
-    out.branch(BPF_JEQ, ARPHRD_LOOPBACK, reject, sender);
-    const Label sent = out.statement(kLoadHalf, ancillary(SKF_AD_HATYPE));
-    out.branch(BPF_JEQ, PACKET_OUTGOING, sent, received);
+    out.branch(BPF_JEQ, PACKET_OUTGOING, sender, received);
     const Label ends_known = out.statement(kLoadWord, ancillary(SKF_AD_PKTTYPE));
 
     // IPv6: ports behind the fixed header, or an extension header, which the classifier walks.
@@ -180,7 +178,13 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
 
     next = out.branch(BPF_JEQ, ETH_P_IPV6, ipv6, reject);
     out.branch(BPF_JEQ, ETH_P_IP, ipv4, next);
-    out.statement(kLoadHalf, ancillary(SKF_AD_PROTOCOL));
+    const Label any_protocol = out.statement(kLoadHalf, ancillary(SKF_AD_PROTOCOL));
+
+    // What the loopback is given to send it will receive: one of the two is enough.
+    out.branch(BPF_JEQ, ARPHRD_LOOPBACK, reject, any_protocol);
+    const Label outgoing = out.statement(kLoadHalf, ancillary(SKF_AD_HATYPE));
+    out.branch(BPF_JEQ, PACKET_OUTGOING, outgoing, any_protocol);
+    out.statement(kLoadWord, ancillary(SKF_AD_PKTTYPE));
     return std::move(out).finish();
 }
 

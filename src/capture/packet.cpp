@@ -29,6 +29,9 @@ ParsedPacket parse_ipv4(Bytes data) {
     if (data.size() < kMinHeader || data[0] >> 4 != 4) return {};
     const std::size_t header = static_cast<std::size_t>(data[0] & 0x0f) * 4;
     if (header < kMinHeader || data.size() < header) return {};
+    // What follows the packet's own length is the link's padding. 0: longer than the field can say (BIG TCP).
+    if (const std::size_t total = be16(data, 2); total != 0) data = data.first(std::min(data.size(), total));
+    if (data.size() < header) return {};
     ParsedPacket packet;
     packet.source.address = Address::v4(data.subspan<12, 4>());
     packet.destination.address = Address::v4(data.subspan<16, 4>());
@@ -46,6 +49,8 @@ ParsedPacket parse_ipv6(Bytes data) {
     constexpr std::size_t kFixedHeader = 40;
     constexpr int kMaxExtensionHeaders = 16;  // more than any sane packet; bounds the work of a hostile one
     if (data.size() < kFixedHeader || data[0] >> 4 != 6) return {};
+    if (const std::size_t payload = be16(data, 4); payload != 0)
+        data = data.first(std::min(data.size(), kFixedHeader + payload));
     ParsedPacket packet;
     packet.source.address = Address::v6(data.subspan<8, 16>());
     packet.destination.address = Address::v6(data.subspan<24, 16>());

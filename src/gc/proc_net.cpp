@@ -41,6 +41,7 @@ std::optional<SocketRow> parse_proc_net_line(std::string_view line, Transport tr
     const auto remote = parse_endpoint(remote_text);
     unsigned state = 0;
     const auto [end, error] = std::from_chars(state_text.data(), state_text.data() + state_text.size(), state, 16);
+    if (end != state_text.data() + state_text.size()) return std::nullopt;
     if (!local || !remote || error != std::errc{} || state == 0 || state > 13) return std::nullopt;
     return SocketRow{0, transport, static_cast<SocketState>(state), *local, *remote};
 }

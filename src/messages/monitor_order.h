@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -43,7 +44,7 @@ public:
     }
 
 private:
-    oneapi::tbb::concurrent_queue<MonitorOrder> queue_;
+    oneapi::tbb::concurrent_queue<MonitorOrder, std::allocator<MonitorOrder>> queue_;  // as in Mailbox
 };
 
 }  // namespace tracedump

@@ -6,7 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -66,6 +66,6 @@ struct PacketBatch {
 struct StopWriting {};
 
 using WriterMessage = std::variant<PacketBatch, StopWriting>;
-using WriterQueue = oneapi::tbb::concurrent_bounded_queue<WriterMessage>;
+using WriterQueue = oneapi::tbb::concurrent_bounded_queue<WriterMessage, std::allocator<WriterMessage>>;  // as Mailbox
 
 }  // namespace tracedump

@@ -56,13 +56,15 @@ std::vector<sock_filter> exported(const Context& context) {
 
 std::vector<sock_filter> build_seccomp_filter() {
     Context native = new_context();
+#if defined(__x86_64__)
+    check(seccomp_arch_add(native.get(), SCMP_ARCH_X32), "adding x32");  // first: it gets the rules that follow
+#endif
     stop_at_all(native);
     // sendto without an address is send(): frequent, and of no interest.
     check(
         seccomp_rule_add(native.get(), SCMP_ACT_TRACE(kSeccompTraceData), SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_NE, 0)),
         "adding sendto");
 #if defined(__x86_64__)
-    check(seccomp_arch_add(native.get(), SCMP_ARCH_X32), "adding x32");
     // i386 has its arguments in memory when it calls through socketcall(2), where no filter can look.
     Context i386 = new_context();
     check(seccomp_arch_remove(i386.get(), SCMP_ARCH_NATIVE), "leaving out x86-64");

@@ -27,12 +27,14 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
     if (known != sockets_.end()) {
         Claim& old = known->second;
         const bool same_port = old.socket.local.port == socket.local.port && old.socket.transport == socket.transport;
-        if (same_port) socket.bound |= old.socket.bound;
-        if (old.socket == socket) return false;
         const bool other_peer = old.socket.remote && old.socket.remote != socket.remote;
+        if (same_port) socket.bound |= old.socket.bound;
         if (same_port && !other_peer) {
-            // bind, then connect or listen: one life, now known better.
-            old.socket = socket;
+            // One life, now known better: bind, then connect or listen; or a window that reaches further back than
+            // what was learned of its socket meanwhile.
+            const Claim better{socket, std::min(birth, old.birth), kNever};
+            if (better == old) return false;
+            old = better;
             current_.replace_living(socket.local.port, socket.cookie, old);
             return true;
         }

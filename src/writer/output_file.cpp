@@ -1,6 +1,7 @@
 #include "writer/output_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +33,11 @@ ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes) {
     while (written < bytes.size()) {
         const ssize_t n = ::write(fd_.get(), bytes.data() + written, bytes.size() - written);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) {  // a pipe that somebody has made non-blocking
+            pollfd ready{fd_.get(), POLLOUT, 0};
+            poll(&ready, 1, -1);
+            continue;
+        }
         if (n < 0) return {written, errno};
         written += static_cast<std::size_t>(n);
     }

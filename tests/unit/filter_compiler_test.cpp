@@ -317,10 +317,11 @@ TEST(FilterCompiler, Ipv6ExtensionHeadersAreLeftToTheClassifier) {
                       test::ipv6_packet(endpoint("[2001:db8::1]:1000"), endpoint("[2001:db8::2]:80"), IPPROTO_TCP,
                                         {test::option_header(number)})),
                   kSnaplen);
-    EXPECT_EQ(run(program, over_ipv6(kIncoming),
-                  test::ipv6_packet(endpoint("[2001:db8::1]:1000"), endpoint("[2001:db8::2]:80"), IPPROTO_UDP,
-                                    {test::fragment_header(100, false)})),
-              kSnaplen);
+    const Bytes fragment = test::ipv6_packet(endpoint("[2001:db8::1]:1000"), endpoint("[2001:db8::2]:80"), IPPROTO_UDP,
+                                             {test::fragment_header(100, false)});
+    EXPECT_EQ(run(program, over_ipv6(kIncoming), fragment), kSnaplen);
+    EXPECT_EQ(run(program, over_ipv6(kLoopbackIn), fragment), kSnaplen);
+    EXPECT_EQ(run(program, over_ipv6(kLoopbackOut), fragment), 0U);
 }
 
 TEST(FilterCompiler, LaterIpv4FragmentsAreAccepted) {
@@ -335,6 +336,7 @@ TEST(FilterCompiler, LaterIpv4FragmentsAreAccepted) {
         EXPECT_EQ(run(program, link, fragment(IPPROTO_ICMP, 1)), 0U);
         EXPECT_EQ(run(program, link, fragment(IPPROTO_UDP, 0)), 0U);  // the first one has its ports
     }
+    EXPECT_EQ(run(program, kLoopbackOut, fragment(IPPROTO_UDP, 1)), 0U);
 }
 
 TEST(FilterCompiler, Ipv4OptionsMoveThePorts) {

@@ -253,5 +253,17 @@ TEST(PortRegistry, OneThreadChangesWhileAnotherReadsSnapshots) {
     EXPECT_EQ(registry.totals().living, 0U);
 }
 
+TEST(PortRegistry, AWindowReachesBackThoughItsSocketBecameKnownMeanwhile) {
+    PortRegistry registry(nullptr);
+    SocketInfo socket = test::udp(1, "192.0.2.1:4000");
+    socket.transport = Transport::tcp;
+    socket.remote = test::endpoint("192.0.2.2:80");
+    const auto window = registry.open_window(1, Transport::tcp, *socket.remote, 100);
+    registry.claim(socket, 150);
+    registry.close_window(window, socket);
+    ASSERT_EQ(registry.snapshot().load()->claims(4000).size(), 1U);
+    EXPECT_EQ(registry.snapshot().load()->claims(4000)[0].birth, 100);
+}
+
 }  // namespace
 }  // namespace tracedump

@@ -163,5 +163,12 @@ TEST_F(SeccompFilter, LetsForeignArchitecturesGo) {
         for (std::uint32_t number = 0; number < 400; ++number) EXPECT_EQ(answer(arch, number), kAllow);
 }
 
+TEST_F(SeccompFilter, StopsAtExactlyTheTracedCallsOfX32) {
+    constexpr std::uint32_t kX32 = 0x40000000;
+    const std::set<std::uint32_t> traced{49, 42, 50, 44, 518, 538};
+    for (std::uint32_t number = 0; number < 1000; ++number)
+        EXPECT_EQ(answer(AUDIT_ARCH_X86_64, kX32 + number), traced.contains(number) ? kTrace : kAllow) << number;
+}
+
 }  // namespace
 }  // namespace tracedump
