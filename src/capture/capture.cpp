@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "capture/classifier.h"
-#include "capture/packet.h"
 
 namespace tracedump {
 
@@ -24,31 +23,37 @@ constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
 
 }  // namespace
 
-bool Capture::belongs(const PacketRef& packet) {
-    const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
+bool Capture::belongs(const ParsedPacket& parsed, const PacketRef& packet) {
     const Direction direction = direction_of(packet.direction, packet.arphrd);
     Verdict verdict = classify(parsed, direction, packet.time, ports_.get());
-    if (verdict == Verdict::undecided) {
-        const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
-        while (verdict == Verdict::undecided) {
-            const auto left = deadline - std::chrono::steady_clock::now();
-            if (left <= left.zero()) break;
-            links_.ports.wait_newer(ports_.generation(), std::chrono::duration_cast<std::chrono::microseconds>(left));
-            verdict = classify(parsed, direction, packet.time, ports_.get());
+    const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
+    while (verdict == Verdict::undecided) {
+        const auto left = deadline - std::chrono::steady_clock::now();
+        if (left <= left.zero()) break;
+        links_.ports.wait_newer(ports_.generation(), std::chrono::duration_cast<std::chrono::microseconds>(left));
+        verdict = classify(parsed, direction, packet.time, ports_.get());
+    }
+    if (verdict == Verdict::undecided) links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
+    if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
+    return verdict == Verdict::ours;
+}
+
+void Capture::take_packet(const PacketRef& packet, PacketBatch& batch) {
+    const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
+    if (parsed.kind == ParsedPacket::Kind::later_fragment) {
+        const auto fate = fragments_.on_later(*parsed.datagram, packet);
+        if (fate == FragmentTracker::Fate::ours) batch.packets.push_back(packet);
+        if (fate == FragmentTracker::Fate::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    const bool ours = belongs(parsed, packet);
+    if (parsed.datagram) {
+        for (HeldPacket& held : fragments_.on_first(*parsed.datagram, ours, packet.time)) {
+            batch.packets.push_back(held.ref());
+            batch.held.push_back(std::move(held));
         }
     }
-    switch (verdict) {
-        case Verdict::ours:
-            links_.counters.ours.fetch_add(1, std::memory_order_relaxed);
-            return true;
-        case Verdict::foreign:
-            links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
-            return false;
-        case Verdict::undecided:
-            links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
-            return false;
-    }
-    return false;
+    if (ours) batch.packets.push_back(packet);
 }
 
 void Capture::take_block(RingBlock block) {
@@ -58,8 +63,10 @@ void Capture::take_block(RingBlock block) {
     Timestamp latest = kAlways;
     block.for_each_packet([&](const PacketRef& packet) {
         latest = std::max(latest, packet.time);
-        if (belongs(packet)) batch.packets.push_back(packet);
+        take_packet(packet, batch);
     });
+    links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
+    links_.counters.foreign.fetch_add(fragments_.take_given_up(), std::memory_order_relaxed);
     if (latest != kAlways) links_.counters.judged_until = latest - kRingLatency - kJudgementMargin;
     // A batch without packets gives its block back here.
     if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));

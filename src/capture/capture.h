@@ -3,6 +3,8 @@
 // counters and CaptureDrained. Never touches tracees, files or the registry's inside.
 #pragma once
 
+#include "capture/fragment_tracker.h"
+#include "capture/packet.h"
 #include "capture/ring.h"
 #include "messages/counters.h"
 #include "messages/packet_batch.h"
@@ -35,11 +37,13 @@ public:
 
 private:
     void take_block(RingBlock block);
-    bool belongs(const PacketRef& packet);
+    void take_packet(const PacketRef& packet, PacketBatch& batch);
+    bool belongs(const ParsedPacket& parsed, const PacketRef& packet);
     void wait_for_block();
 
     Links links_;
     Published<PortSet>::Reader ports_;
+    FragmentTracker fragments_;
 };
 
 }  // namespace tracedump

@@ -106,6 +106,10 @@ constexpr std::uint32_t kTransports[] = {IPPROTO_UDPLITE, IPPROTO_UDP, IPPROTO_T
 constexpr std::uint32_t kExtensionHeaders[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT,
                                                IPPROTO_AH,      IPPROTO_DSTOPTS, IPPROTO_MH};
 
+// "More fragments", or an offset: first fragments pass too, whatever their ports, so that the fate of the later ones is
+// known at once.
+constexpr std::uint32_t kAnyFragment = 0x3fff;
+
 constexpr int kLoadWord = BPF_LD | BPF_W | BPF_ABS;
 constexpr int kLoadHalf = BPF_LD | BPF_H | BPF_ABS;
 constexpr int kLoadByte = BPF_LD | BPF_B | BPF_ABS;
@@ -159,7 +163,7 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
     for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv6_ports, next);
     const Label ipv6 = out.statement(kLoadByte, 6);
 
-    // IPv4: behind a header of variable length; a later fragment has no ports.
+    // IPv4: behind a header of variable length; fragments are the tracker's.
     out.go(ends_known);
     out.statement(BPF_ST, kDestinationAddress);
     out.statement(kLoadWord, 16);
@@ -170,7 +174,7 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
     out.statement(BPF_ST, kSourcePort);
     out.statement(BPF_LD | BPF_H | BPF_IND, 0);
     const Label ipv4_ports = out.statement(BPF_LDX | BPF_B | BPF_MSH, 0);
-    out.branch(BPF_JSET, 0x1fff, accept, ipv4_ports);
+    out.branch(BPF_JSET, kAnyFragment, accept, ipv4_ports);
     const Label ipv4_transport = out.statement(kLoadHalf, 6);
     next = reject;
     for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv4_transport, next);

@@ -1,7 +1,8 @@
 // Compiles the kernel's filter, classic BPF, from a port set. Pure: values in, instructions out, any thread.
 //
 // The program accepts a superset of the application's packets, cheaply: TCP, UDP or UDP-Lite with a local port of the
-// set, or to or from a remote that it is connected or connecting to, and all later fragments, which have no ports.
+// set, or to or from a remote that it is connected or connecting to, and all fragments, whose ports are
+// in the first one alone.
 // Transport, addresses, time and owner are the classifier's. It runs on a SOCK_DGRAM packet socket, where offset 0 is
 // the network header, and so knows nothing of link layers. Of a packet on the loopback it drops the outgoing copy.
 //

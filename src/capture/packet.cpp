@@ -26,6 +26,8 @@ ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::ui
 
 ParsedPacket parse_ipv4(Bytes data) {
     constexpr std::size_t kMinHeader = 20;
+    constexpr std::uint16_t kMoreFragments = 0x2000;
+    constexpr std::uint16_t kFragmentOffset = 0x1fff;
     if (data.size() < kMinHeader || data[0] >> 4 != 4) return {};
     const std::size_t header = static_cast<std::size_t>(data[0] & 0x0f) * 4;
     if (header < kMinHeader || data.size() < header) return {};
@@ -35,11 +37,14 @@ ParsedPacket parse_ipv4(Bytes data) {
     ParsedPacket packet;
     packet.source.address = Address::v4(data.subspan<12, 4>());
     packet.destination.address = Address::v4(data.subspan<16, 4>());
-    const bool first = (be16(data, 6) & 0x1fff) == 0;
-    if (!first) {
-        if (!transport_of(data[9])) return {};
+    const std::uint16_t fragment = be16(data, 6);
+    if ((fragment & (kMoreFragments | kFragmentOffset)) != 0)
+        packet.datagram = DatagramKey{packet.source.address, packet.destination.address, be16(data, 4), data[9]};
+    if ((fragment & kFragmentOffset) != 0) {
+        const auto transport = transport_of(data[9]);
+        if (!transport) return {};
         packet.kind = ParsedPacket::Kind::later_fragment;
-        packet.transport = *transport_of(data[9]);
+        packet.transport = *transport;
         return packet;
     }
     return with_ports(packet, data, header, data[9]);
@@ -74,7 +79,13 @@ ParsedPacket parse_ipv6(Bytes data) {
             case IPPROTO_FRAGMENT: {
                 if (data.size() < at + 8) return {};
                 next = data[at];
-                const bool first = (be16(data, at + 2) & 0xfff8) == 0;
+                const std::uint16_t fragment = be16(data, at + 2);
+                const bool whole = (fragment & 0xfff9) == 0;  // an "atomic fragment", RFC 6946
+                const bool first = (fragment & 0xfff8) == 0;
+                if (!whole)
+                    packet.datagram =
+                        DatagramKey{packet.source.address, packet.destination.address,
+                                    static_cast<std::uint32_t>(be16(data, at + 4)) << 16 | be16(data, at + 6), 0};
                 at += 8;
                 if (!first) {
                     // `next` may be another extension header: whatever it is, the ports are elsewhere.

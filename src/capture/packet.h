@@ -4,11 +4,22 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "ports/endpoint.h"
 
 namespace tracedump {
+
+/// What the fragments of one datagram have in common (RFC 791, RFC 8200 4.5). IPv6 leaves the protocol out: 0.
+struct DatagramKey {
+    Address source;
+    Address destination;
+    std::uint32_t identification = 0;
+    std::uint8_t protocol = 0;
+
+    bool operator==(const DatagramKey&) const = default;
+};
 
 struct ParsedPacket {
     enum class Kind : std::uint8_t {
@@ -20,6 +31,7 @@ struct ParsedPacket {
     Transport transport = Transport::tcp;
     Endpoint source;
     Endpoint destination;
+    std::optional<DatagramKey> datagram;  // of a fragment that is not the whole
 };
 
 /// `data` begins at the network header; `ethertype` in host byte order.

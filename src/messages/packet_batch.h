@@ -14,6 +14,8 @@
 
 namespace tracedump {
 
+inline constexpr std::size_t kLinkAddressSize = 8;  // sockaddr_ll's sll_addr
+
 /// One packet, as the ring holds it. `data` begins at the network header and is valid while its batch lives.
 struct PacketRef {
     const std::uint8_t* data = nullptr;
@@ -25,7 +27,27 @@ struct PacketRef {
     std::uint16_t arphrd = 0;
     std::uint8_t direction = 0;  // PACKET_HOST ... PACKET_OUTGOING
     std::uint8_t address_length = 0;
-    const std::uint8_t* address = nullptr;  // 8 bytes, the first address_length of them meant
+    const std::uint8_t* address = nullptr;  // kLinkAddressSize bytes, the first address_length of them meant
+};
+
+/// A packet that outlives its ring block: a copy of its bytes, and a reference to them. Moving it keeps the reference.
+class HeldPacket {
+public:
+    explicit HeldPacket(const PacketRef& packet)
+        : bytes_(packet.data, packet.data + packet.captured_length), ref_(packet) {
+        bytes_.insert(bytes_.end(), packet.address, packet.address + kLinkAddressSize);
+        ref_.data = bytes_.data();
+        ref_.address = bytes_.data() + packet.captured_length;
+    }
+    HeldPacket(HeldPacket&&) = default;
+    HeldPacket& operator=(HeldPacket&&) = default;
+
+    const PacketRef& ref() const { return ref_; }
+    std::size_t size() const { return bytes_.size(); }
+
+private:
+    std::vector<std::uint8_t> bytes_;  // the packet, then the link address
+    PacketRef ref_;
 };
 
 /// Gives a ring block back to the kernel when it goes out of scope. Moved, never copied.
@@ -59,6 +81,7 @@ private:
 
 struct PacketBatch {
     std::vector<PacketRef> packets;
+    std::vector<HeldPacket> held;  // what some of `packets` refer to, instead of the block
     BlockLease block;
 };
 

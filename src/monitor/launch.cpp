@@ -121,7 +121,9 @@ Launched launch(const LaunchPlan& plan, long ptrace_options) {
     if (const int error = ptrace_calls::seize(child, ptrace_options)) {
         go.write_end.reset();
         waitpid(child, nullptr, 0);
-        throw_errno(error, "cannot trace the command");
+        throw_errno(error, error == EPERM
+                               ? "cannot trace the command (it may take CAP_SYS_PTRACE, or we are traced ourselves)"
+                               : "cannot trace the command");
     }
     // With PTRACE_SYSCALL from its first instruction on, if there is no filter to stop it.
     if (!plan.seccomp) ptrace_calls::interrupt(child);

@@ -12,6 +12,7 @@ import sys
 LINK_TYPES = {1: (12, 14), 113: (14, 16), 276: (0, 20)}
 ETHERTYPES = (0x0800, 0x86DD)
 TCP, UDP, UDPLITE = 6, 17, 136
+FRAGMENT_HEADER = 44
 TCP_FLAGS = "FSRP.U"
 
 
@@ -26,6 +27,7 @@ class Packet:
         self.source = self.destination = None
         self.source_port = self.destination_port = None
         self.flags = ""
+        self.datagram = None  # of a fragment: what its fellows have in common
         self._parse()
 
     def _parse(self):
@@ -33,16 +35,26 @@ class Packet:
         if version == 4:
             header = (self.ip[0] & 15) * 4
             self.protocol = self.ip[9]
+            identification, fragment = struct.unpack_from(">HH", self.ip, 4)
+            if fragment & 0x3FFF:
+                self.datagram = (self.ip[12:20], identification, self.protocol)
+            later = fragment & 0x1FFF
             self.source = ipaddress.ip_address(self.ip[12:16])
             self.destination = ipaddress.ip_address(self.ip[16:20])
         elif len(self.ip) >= 40:
             header = 40
             self.protocol = self.ip[6]
+            later = 0
+            if self.protocol == FRAGMENT_HEADER and len(self.ip) >= 48:
+                self.protocol, _, fragment, identification = struct.unpack_from(">BBHI", self.ip, 40)
+                self.datagram = (self.ip[8:40], identification)
+                later = fragment & 0xFFF8
+                header = 48
             self.source = ipaddress.ip_address(self.ip[8:24])
             self.destination = ipaddress.ip_address(self.ip[24:40])
         else:
             return
-        if self.protocol in (TCP, UDP, UDPLITE) and len(self.ip) >= header + 4:
+        if not later and self.protocol in (TCP, UDP, UDPLITE) and len(self.ip) >= header + 4:
             self.source_port, self.destination_port = struct.unpack_from(">HH", self.ip, header)
             if self.protocol == TCP and len(self.ip) > header + 13:
                 bits = self.ip[header + 13]
@@ -82,7 +94,16 @@ def read(path):
         position += captured
         if struct.unpack_from(">H", record, at_ethertype)[0] in ETHERTYPES and captured >= link_header + 20:
             packets.append(Packet(seconds + parts * fraction, original - link_header, record[link_header:]))
+    _lend_ports(packets)
     return packets
+
+
+def _lend_ports(packets):
+    """Later fragments have the ports of their first one, wherever in the file that is."""
+    first = {p.datagram: p for p in packets if p.datagram and p.source_port is not None}
+    for packet in packets:
+        if packet.source_port is None and packet.datagram in first:
+            packet.source_port, packet.destination_port = first[packet.datagram].ports()
 
 
 def transport(packets):

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import struct
 import subprocess
 
 from harness import FAR, NEAR, NEAR6, expect_equal, expect_same, main, socket_in, wait_for
@@ -32,6 +33,8 @@ def idle_sockets(lab):
     far_datagram(lab, NEAR6, ports["udp6"], family=socket.AF_INET6)
     with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.connect((NEAR, ports["listener"]))
+        # Reset at the close: no acknowledgement that may come later.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The bound TCP socket neither listens nor connects: its reset is the kernel's answer on its port.
     packets = truth.packets()
     traced.end()

@@ -13,7 +13,7 @@ namespace {
 using test::endpoint;
 
 ParsedPacket packet(Transport transport, const std::string& from, const std::string& to) {
-    return {ParsedPacket::Kind::ports, transport, endpoint(from), endpoint(to)};
+    return {ParsedPacket::Kind::ports, transport, endpoint(from), endpoint(to), std::nullopt};
 }
 ParsedPacket tcp_packet(const std::string& from, const std::string& to) { return packet(Transport::tcp, from, to); }
 

@@ -52,7 +52,7 @@ protected:
         packet.data = payload_.data();
         packet.captured_length = packet.original_length = kPayload;
         packet.address = address_;
-        return {std::vector(packets, packet), BlockLease(&status, kGivenBack)};
+        return {std::vector(packets, packet), {}, BlockLease(&status, kGivenBack)};
     }
 
     /// Writes batches of these sizes to the sink and stops.
