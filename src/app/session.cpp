@@ -245,7 +245,8 @@ Totals Session::totals() {
     const auto registry = registry_.totals();
     Totals totals;
     totals.captured = writer_counters_.written;
-    totals.received = ring.received - std::min<std::uint64_t>(ring.received, capture_counters_.foreign);
+    const std::uint64_t left_out = capture_counters_.foreign + capture_counters_.duplicates;
+    totals.received = ring.received - std::min(ring.received, left_out);
     totals.dropped = ring.dropped;
     totals.unwritten = writer_counters_.lost;
     totals.undecided = capture_counters_.undecided;

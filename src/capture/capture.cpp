@@ -1,5 +1,6 @@
 #include "capture/capture.h"
 
+#include <net/if_arp.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -42,18 +43,28 @@ void Capture::take_packet(const PacketRef& packet, PacketBatch& batch) {
     const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
     if (parsed.kind == ParsedPacket::Kind::later_fragment) {
         const auto fate = fragments_.on_later(*parsed.datagram, packet);
-        if (fate == FragmentTracker::Fate::ours) batch.packets.push_back(packet);
+        if (fate == FragmentTracker::Fate::ours) keep(packet, batch);
         if (fate == FragmentTracker::Fate::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
         return;
     }
     const bool ours = belongs(parsed, packet);
     if (parsed.datagram) {
         for (HeldPacket& held : fragments_.on_first(*parsed.datagram, ours, packet.time)) {
-            batch.packets.push_back(held.ref());
+            keep(held.ref(), batch);
             batch.held.push_back(std::move(held));
         }
     }
-    if (ours) batch.packets.push_back(packet);
+    if (ours) keep(packet, batch);
+}
+
+void Capture::keep(const PacketRef& packet, PacketBatch& batch) {
+    // The loopback is no station on the way to another device, and its outgoing copies are the filter's.
+    if (packet.arphrd != ARPHRD_LOOPBACK &&
+        duplicates_.is_duplicate({packet.data, packet.captured_length}, packet.original_length, packet.device,
+                                 packet.time))
+        links_.counters.duplicates.fetch_add(1, std::memory_order_relaxed);
+    else
+        batch.packets.push_back(packet);
 }
 
 void Capture::take_block(RingBlock block) {

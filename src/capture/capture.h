@@ -3,6 +3,7 @@
 // counters and CaptureDrained. Never touches tracees, files or the registry's inside.
 #pragma once
 
+#include "capture/duplicate_filter.h"
 #include "capture/fragment_tracker.h"
 #include "capture/packet.h"
 #include "capture/ring.h"
@@ -38,12 +39,14 @@ public:
 private:
     void take_block(RingBlock block);
     void take_packet(const PacketRef& packet, PacketBatch& batch);
+    void keep(const PacketRef& packet, PacketBatch& batch);
     bool belongs(const ParsedPacket& parsed, const PacketRef& packet);
     void wait_for_block();
 
     Links links_;
     Published<PortSet>::Reader ports_;
     FragmentTracker fragments_;
+    DuplicateFilter duplicates_;
 };
 
 }  // namespace tracedump

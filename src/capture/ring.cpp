@@ -89,6 +89,7 @@ PacketRef RingBlock::packet_at(const std::uint8_t* memory) {
     packet.time = static_cast<Timestamp>(header.tp_sec) * kNanosPerSecond + header.tp_nsec;
     packet.ethertype = ntohs(link.sll_protocol);
     packet.arphrd = link.sll_hatype;
+    packet.device = static_cast<std::uint32_t>(link.sll_ifindex);
     packet.direction = link.sll_pkttype;
     packet.address_length = link.sll_halen;
     packet.address = link.sll_addr;

@@ -9,9 +9,10 @@
 namespace tracedump {
 
 struct CaptureCounters {
-    std::atomic<std::uint64_t> ours{0};       // handed to the writer
-    std::atomic<std::uint64_t> foreign{0};    // passed the kernel's filter, but not the classifier
-    std::atomic<std::uint64_t> undecided{0};  // lost: whose they are did not become known in time
+    std::atomic<std::uint64_t> ours{0};        // handed to the writer
+    std::atomic<std::uint64_t> foreign{0};     // passed the kernel's filter, but not the classifier
+    std::atomic<std::uint64_t> duplicates{0};  // the application's, but recorded on another device already
+    std::atomic<std::uint64_t> undecided{0};   // lost: whose they are did not become known in time
     /// Every packet with a timestamp up to here has been judged.
     std::atomic<Timestamp> judged_until{kAlways};
 };

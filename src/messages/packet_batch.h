@@ -25,6 +25,7 @@ struct PacketRef {
     // The rest is sockaddr_ll's (packet(7)), all in host byte order but the address.
     std::uint16_t ethertype = 0;
     std::uint16_t arphrd = 0;
+    std::uint32_t device = 0;    // interface index
     std::uint8_t direction = 0;  // PACKET_HOST ... PACKET_OUTGOING
     std::uint8_t address_length = 0;
     const std::uint8_t* address = nullptr;  // kLinkAddressSize bytes, the first address_length of them meant

@@ -104,19 +104,21 @@ class Process:
 
 
 class Truth:
-    """A tcpdump on all interfaces of a namespace."""
+    """A tcpdump on one interface of a namespace, or on all."""
 
-    def __init__(self, lab, namespace):
+    def __init__(self, lab, namespace, device):
         self.lab, self.namespace = lab, namespace
         self.path = lab.folder / "truth.pcap"
+        self.sentinel = "127.0.0.1" if device == "any" else FAR
         # Immediate mode makes slots of the snapshot length: the largest GSO packet, and a few thousand of them.
-        self.tcpdump = lab.start(["tcpdump", "-i", "any", "-B", "262144", "-U", "--immediate-mode", "-s", "66000",
-                                  "-y", "LINUX_SLL", "-w", self.path], namespace=namespace)
+        self.tcpdump = lab.start(["tcpdump", "-i", device, "-B", "262144", "-U", "--immediate-mode", "-s", "66000",
+                                  *(["-y", "LINUX_SLL"] if device == "any" else []), "-w", self.path],
+                                 namespace=namespace)
         wait_for("tcpdump to listen", lambda: "listening on" in self.tcpdump.stderr())
 
     def packets(self):
         """Ends the tcpdump and returns the application's packets: TCP and UDP, but for strangers and the sentinel."""
-        self.lab.run(["bash", "-c", f"echo end > /dev/udp/127.0.0.1/{SENTINEL_PORT}"], namespace=self.namespace)
+        self.lab.run(["bash", "-c", f"echo end > /dev/udp/{self.sentinel}/{SENTINEL_PORT}"], namespace=self.namespace)
         wait_for("the sentinel", self._sentinel_seen)
         self.tcpdump.signal(signal.SIGINT)
         self.tcpdump.wait()
@@ -217,8 +219,8 @@ class Lab:
     def tracedump(self, arguments, **options):
         return Tracedump(self, arguments, **options)
 
-    def truth(self):
-        return Truth(self, self.near)
+    def truth(self, device="any"):
+        return Truth(self, self.near, device)
 
     def launch(self, command, options=(), status=0):
         """Runs a command under tracedump to its end."""

@@ -1,0 +1,50 @@
+// A packet crosses several devices on its way through one host: a bridge and its port, a VLAN or macvlan and the device
+// beneath, a bond and its members. The packet socket sees it on each; it is recorded where it is seen first.
+//
+// Equal packets are no proof of a duplicate: a datagram that is sent twice looks the same twice, on every device. So
+// they are counted, by device: a packet is new if its device has now seen more of its like than any other device has.
+// Bounded: what was not seen for a while, or finds no room, is forgotten. Capture thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "util/clock.h"
+
+namespace tracedump {
+
+class DuplicateFilter {
+public:
+    /// A packet needs less than this from device to device, queueing disciplines included.
+    static constexpr Timestamp kWindow = kNanosPerSecond;
+
+    DuplicateFilter() : kinds_(kSets * kWays) {}
+
+    /// Whether this packet was recorded already, when another device saw it. `data` begins at the network header.
+    bool is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, std::uint32_t device,
+                      Timestamp time);
+
+private:
+    static constexpr std::size_t kSets = 1 << 14;
+    static constexpr std::size_t kWays = 8;
+    static constexpr std::size_t kDevices = 4;  // that a packet may cross; of more, the rest count as new
+
+    struct Seen {
+        std::uint32_t device = 0;  // interface index; 0: free
+        std::uint32_t count = 0;
+    };
+    /// Packets that look the same.
+    struct Kind {
+        std::uint64_t hash = 0;
+        Timestamp last = kAlways;
+        std::array<Seen, kDevices> seen{};
+    };
+
+    Kind& kind_of(std::uint64_t hash, Timestamp time);
+
+    std::vector<Kind> kinds_;
+};
+
+}  // namespace tracedump
