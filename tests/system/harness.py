@@ -32,8 +32,9 @@ PROGRAMS = pathlib.Path(os.environ.get("TRACEDUMP_PROGRAMS", HERE.parents[1] / "
 
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
 NEAR6, FAR6 = "fd77::1", "fd77::2"
-STRANGER_PORTS = range(20000, 20100)  # below the ephemeral ports
+STRANGER_PORTS = range(20000, 30000)  # below the ephemeral ports
 SENTINEL_PORT = 9
+SENTINEL = "end-of-the-truth"
 DEADLINE = 20.0  # seconds; generous, for sanitizers on a busy machine
 SKIPPED = 77
 
@@ -106,19 +107,19 @@ class Process:
 class Truth:
     """A tcpdump on one interface of a namespace, or on all."""
 
-    def __init__(self, lab, namespace, device):
+    def __init__(self, lab, namespace, device, largest):
         self.lab, self.namespace = lab, namespace
         self.path = lab.folder / "truth.pcap"
         self.sentinel = "127.0.0.1" if device == "any" else FAR
-        # Immediate mode makes slots of the snapshot length: the largest GSO packet, and a few thousand of them.
-        self.tcpdump = lab.start(["tcpdump", "-i", device, "-B", "262144", "-U", "--immediate-mode", "-s", "66000",
+        # Immediate mode divides its buffer into slots for the largest packet: 4,000 for GSO packets of 64 KiB.
+        self.tcpdump = lab.start(["tcpdump", "-i", device, "-B", "262144", "-U", "--immediate-mode", "-s", str(largest),
                                   *(["-y", "LINUX_SLL"] if device == "any" else []), "-w", self.path],
                                  namespace=namespace)
         wait_for("tcpdump to listen", lambda: "listening on" in self.tcpdump.stderr())
 
     def packets(self):
         """Ends the tcpdump and returns the application's packets: TCP and UDP, but for strangers and the sentinel."""
-        self.lab.run(["bash", "-c", f"echo end > /dev/udp/{self.sentinel}/{SENTINEL_PORT}"], namespace=self.namespace)
+        self.lab.run(["bash", "-c", f"echo {SENTINEL} > /dev/udp/{self.sentinel}/{SENTINEL_PORT}"], namespace=self.namespace)
         wait_for("the sentinel", self._sentinel_seen)
         self.tcpdump.signal(signal.SIGINT)
         self.tcpdump.wait()
@@ -128,10 +129,9 @@ class Truth:
                 if SENTINEL_PORT not in p.ports() and not strangers.intersection(p.ports())]
 
     def _sentinel_seen(self):
-        try:
-            return any(SENTINEL_PORT in p.ports() for p in pcap.read(self.path)[-20:])
-        except ValueError:  # in the middle of a record
-            return False
+        with open(self.path, "rb") as file:
+            file.seek(max(0, self.path.stat().st_size - 4096))
+            return SENTINEL.encode() in file.read()
 
 
 class Tracedump(Process):
@@ -219,8 +219,8 @@ class Lab:
     def tracedump(self, arguments, **options):
         return Tracedump(self, arguments, **options)
 
-    def truth(self, device="any"):
-        return Truth(self, self.near, device)
+    def truth(self, device="any", largest=66000):
+        return Truth(self, self.near, device, largest)
 
     def launch(self, command, options=(), status=0):
         """Runs a command under tracedump to its end."""

@@ -1,0 +1,146 @@
+"""Every packet of the application and no packet of any other, when both do the same, a lot, at the same time."""
+
+import socket
+import subprocess
+
+from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
+from talker import Talker
+
+OUR_PORTS = ("30000", "60999")
+THEIR_PORTS = (str(STRANGER_PORTS[0]), str(STRANGER_PORTS[-1]))
+
+
+def share_out_ports(lab):
+    """IP_LOCAL_PORT_RANGE chooses from within the namespace's range."""
+    subprocess.run(["ip", "netns", "exec", lab.near, "sysctl", "-qw", "net.ipv4.ip_local_port_range=20000 60999"],
+                   check=True)
+
+
+def echo_server(lab, namespace):
+    lab.start([program("echo_server"), "7000"], namespace=namespace)
+    lab.await_port(7000, "tcp", namespace)
+    lab.await_port(7000, "udp", namespace)
+
+
+def storm_between(lab, namespace, v4, v6):
+    """20,000 exchanges by 8 processes of 4 threads, while strangers make as many with the same server."""
+    share_out_ports(lab)
+    echo_server(lab, namespace)
+    truth = lab.truth(largest=2000)
+    load = [program("storm"), v4, v6, "7000", "8", "4", "625"]
+    strangers = lab.start([*load, *THEIR_PORTS])
+    traced = lab.launch([*load, *OUR_PORTS])
+    expect_equal(strangers.wait(60), 0, "the strangers' status")
+    packets = truth.packets()
+    assert len(packets) > 100000, len(packets)
+    expect_same(packets, traced.packets())
+    assert "20000 sockets" in traced.stderr(), traced.stderr()
+
+
+def storm_over_the_wire(lab):
+    storm_between(lab, lab.far, FAR, FAR6)
+
+
+def storm_on_the_loopback(lab):
+    storm_between(lab, lab.near, "127.0.0.1", "::1")
+
+
+def slow_connect(lab):
+    """A connect that blocks for seconds to a host that does not answer, and strangers that try the same host."""
+    silent = "10.77.0.3"
+    for words in (["address", "add", silent + "/24", "dev", "veth0"], ["rule", "add", "from", silent, "blackhole"]):
+        subprocess.run(["ip", "-n", lab.far, *words], check=True)
+    truth = lab.truth()
+    connect = "import signal, socket; signal.alarm(4); socket.socket().connect(('%s', 8080))" % silent
+    traced = lab.tracedump(["--", "python3", "-c", connect])
+    traced.await_begin()
+    attempts = f"for i in $(seq 8); do curl -m 0.3 -s --local-port 20000-29999 http://{silent}:8080/; done"
+    lab.start(["bash", "-c", attempts]).wait()
+    expect_equal(traced.wait(), -14, "death by SIGALRM")
+    packets = truth.packets()
+    assert len(packets) >= 3, "no retransmissions of the SYN: the test shows nothing"
+    expect_same(packets, traced.packets())
+    assert "lost" not in traced.stderr(), traced.stderr()
+
+
+def same_port_other_owner(lab):
+    """Strangers with the application's port number: on another address, and in the other protocol."""
+    subprocess.run(["ip", "-n", lab.near, "address", "add", "10.77.0.9/24", "dev", "veth0"], check=True)
+    echo_server(lab, lab.far)
+    server = lab.start(["nc", "-l", "-k", NEAR, "7200"])
+    lab.await_port(7200)
+    traced = lab.attach(server)
+    truth = lab.truth()
+    with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as elsewhere, \
+            socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        elsewhere.bind(("10.77.0.9", 7200))
+        elsewhere.connect((FAR, 7000))
+        elsewhere.sendall(b"stranger")
+        elsewhere.recv(100)
+        datagrams.bind((NEAR, 7200))
+        datagrams.sendto(b"stranger", (FAR, 7000))
+        datagrams.settimeout(10)
+        datagrams.recv(100)
+        with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as ours:
+            ours.connect((NEAR, 7200))
+            ours.sendall(b"hello\n")
+            wait_for("the line", lambda: "hello" in server.stdout())
+    wait_for("the connections to close", lambda: not lab.run(["ss", "-Htn", "state", "established"]).strip())
+    everything = truth.packets()
+    traced.end()
+    foreign = [p for p in everything if "10.77.0.9" in (str(p.source), str(p.destination)) or p.protocol == 17]
+    assert foreign, "no strangers: the test shows nothing"
+    expect_same([p for p in everything if p not in foreign], traced.packets())
+
+
+def listener_gone_connection_stays(lab):
+    """A server that closes its listener once it has accepted: the connection goes on, and is the application's."""
+    truth = lab.truth()
+    script = f"""
+import socket
+listener = socket.create_server(("{NEAR}", 7300))
+connection, _ = listener.accept()
+listener.close()
+for line in connection.makefile():
+    print(line, end="", flush=True)
+"""
+    traced = lab.tracedump(["--", "python3", "-c", script])
+    lab.await_port(7300)
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as peer:
+        peer.connect((NEAR, 7300))
+        wait_for("the listener to close", lambda: not lab.run(["ss", "-Htln", "sport = :7300"]).strip())
+        for i in range(20):
+            peer.sendall(b"line %d\n" % i)
+            wait_for("the line", lambda: f"line {i}\n" in traced.stdout())
+    expect_equal(traced.wait(), 0, "status")
+    expect_same(truth.packets(), traced.packets())
+
+
+def many_bound_ports(lab):
+    """The set grows to thousands of ports, wider than the kernel's filter can tell; the file is exact all the same."""
+    share_out_ports(lab)
+    echo_server(lab, lab.far)
+    truth = lab.truth(largest=2000)
+    script = f"""
+import resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+sockets = []
+for port in range(30000, 45000, 3):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", port))
+    sockets.append(s)
+for s in sockets[::50]:
+    s.sendto(b"x", ("{FAR}", 7000))
+    s.settimeout(10)
+    s.recv(10)
+"""
+    traced = lab.tracedump(["--", "python3", "-c", script])
+    strangers = lab.start([program("storm"), FAR, FAR6, "7000", "2", "2", "500", *THEIR_PORTS])
+    expect_equal((traced.wait(60), strangers.wait(60)), (0, 0), "statuses")
+    packets = truth.packets()
+    expect_equal(len(packets), 200, "packets in the truth")
+    expect_same(packets, traced.packets())
+
+
+main(storm_over_the_wire, storm_on_the_loopback, slow_connect, same_port_other_owner, listener_gone_connection_stays,
+     many_bound_ports)
