@@ -44,11 +44,12 @@ void parse_and_classify(benchmark::State& state) {
         packets.push_back(tcp_packet(port));
         packets.push_back(tcp_packet(static_cast<std::uint16_t>(port + 1)));  // a stranger's
     }
+    Classifier classifier;
     std::size_t next = 0;
     std::size_t ours = 0;
     for (auto _ : state) {
         const auto packet = parse_packet(packets[next], ETH_P_IP);
-        ours += classify(packet, Direction::outgoing, 1, set) == Verdict::ours;
+        ours += classifier.classify(packet, Direction::outgoing, 1, set) == Verdict::ours;
         if (++next == packets.size()) next = 0;
     }
     if (ours == 0) state.SkipWithError("nothing was accepted: the figure would mean nothing");

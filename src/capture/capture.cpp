@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "capture/classifier.h"
-
 namespace tracedump {
 
 namespace {
@@ -26,13 +24,13 @@ constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
 
 bool Capture::belongs(const ParsedPacket& parsed, const PacketRef& packet) {
     const Direction direction = direction_of(packet.direction, packet.arphrd);
-    Verdict verdict = classify(parsed, direction, packet.time, ports_.get());
+    Verdict verdict = classifier_.classify(parsed, direction, packet.time, ports_.get());
     const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
     while (verdict == Verdict::undecided) {
         const auto left = deadline - std::chrono::steady_clock::now();
         if (left <= left.zero()) break;
         links_.ports.wait_newer(ports_.generation(), std::chrono::duration_cast<std::chrono::microseconds>(left));
-        verdict = classify(parsed, direction, packet.time, ports_.get());
+        verdict = classifier_.classify(parsed, direction, packet.time, ports_.get());
     }
     if (verdict == Verdict::undecided) links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
     if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 // counters and CaptureDrained. Never touches tracees, files or the registry's inside.
 #pragma once
 
+#include "capture/classifier.h"
 #include "capture/duplicate_filter.h"
 #include "capture/fragment_tracker.h"
 #include "capture/packet.h"
@@ -45,6 +46,7 @@ private:
 
     Links links_;
     Published<PortSet>::Reader ports_;
+    Classifier classifier_;
     FragmentTracker fragments_;
     DuplicateFilter duplicates_;
 };

@@ -7,38 +7,59 @@
 
 namespace tracedump {
 
-namespace {
-
-/// Is a packet between these two ends the application's, or could it be?
-Verdict judge(Transport transport, const Endpoint& local, const Endpoint& remote, Timestamp time,
-              const PortSet& ports) {
-    const auto claims = ports.claims(local.port);
-    if (std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
-            return claim.birth <= time && time <= claim.death && claim.socket.accepts(transport, local, remote);
-        }))
-        return Verdict::ours;
-    const auto& pending = ports.pending();
-    if (std::any_of(pending.begin(), pending.end(), [&](const PendingRemote& p) {
-            return p.transport == transport && p.opened <= time && p.remote == remote;
-        }))
-        return Verdict::undecided;
-    return Verdict::foreign;
-}
-
-}  // namespace
-
 Direction direction_of(std::uint8_t packet_type, std::uint16_t arphrd) {
     if (arphrd == ARPHRD_LOOPBACK) return Direction::loopback;
     return packet_type == PACKET_OUTGOING ? Direction::outgoing : Direction::incoming;
 }
 
-Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
+std::size_t Classifier::Hash::operator()(const Connection& connection) const {
+    const auto mix = [](std::uint64_t value) { return value * 0x9e3779b97f4a7c15ULL; };
+    const std::uint64_t ports = static_cast<std::uint64_t>(connection.local.port) << 16 | connection.remote.port;
+    return mix(mix(connection.local.address.low32() ^ ports << 32) ^ connection.remote.address.low32());
+}
+
+bool Classifier::is_successor(const Connection& ends, Timestamp time) const {
+    if (time <= too_many_until_) return true;
+    const auto known = successors_.find(ends);
+    return known != successors_.end() && known->second <= time;
+}
+
+void Classifier::add_successor(const Connection& ends, Timestamp time) {
+    if (successors_.size() >= kMaxSuccessors)
+        std::erase_if(successors_, [&](const auto& entry) { return entry.second + kTcpAfterlife < time; });
+    if (successors_.size() >= kMaxSuccessors) {
+        successors_.clear();
+        too_many_until_ = time + kTcpAfterlife;
+    }
+    const auto [known, is_new] = successors_.try_emplace(ends, time);
+    if (!is_new) known->second = std::min(known->second, time);
+}
+
+/// Is a packet between these two ends the application's, or could it be?
+Verdict Classifier::judge(const ParsedPacket& packet, const Connection& ends, Timestamp time, const PortSet& ports) {
+    bool in_afterlife = false;
+    for (const Claim& claim : ports.claims(ends.local.port)) {
+        if (time < claim.birth || !claim.socket.accepts(packet.transport, ends.local, ends.remote)) continue;
+        if (time <= claim.death) return Verdict::ours;
+        in_afterlife |= claim.has_afterlife_at(time);
+    }
+    // A dead socket's late packets, unless its addresses are in use again: that begins with a SYN.
+    if (in_afterlife && !packet.opens_connection && !is_successor(ends, time)) return Verdict::ours;
+    const auto& pending = ports.pending();
+    if (std::any_of(pending.begin(), pending.end(), [&](const PendingRemote& p) {
+            return p.transport == packet.transport && p.opened <= time && p.remote == ends.remote;
+        }))
+        return Verdict::undecided;
+    if (in_afterlife && packet.opens_connection) add_successor(ends, time);
+    return Verdict::foreign;
+}
+
+Verdict Classifier::classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
     if (packet.kind != ParsedPacket::Kind::ports) return Verdict::foreign;
     Verdict verdict = Verdict::foreign;
-    if (direction != Direction::incoming)
-        verdict = judge(packet.transport, packet.source, packet.destination, time, ports);
+    if (direction != Direction::incoming) verdict = judge(packet, {packet.source, packet.destination}, time, ports);
     if (verdict != Verdict::ours && direction != Direction::outgoing) {
-        const Verdict other = judge(packet.transport, packet.destination, packet.source, time, ports);
+        const Verdict other = judge(packet, {packet.destination, packet.source}, time, ports);
         if (other != Verdict::foreign) verdict = other;
     }
     return verdict;

@@ -1,7 +1,9 @@
 // Decides exactly: does this packet belong to the application? The kernel's filter has let it pass as one of a cheap
 // superset; here it is held against the claims of sockets, at the time that the packet itself carries.
-// Pure: runs on the capture thread, reads one snapshot, keeps no state.
+// Reads one snapshot at a time; keeps only which addresses strangers took over from dead connections. Capture thread.
 #pragma once
+
+#include <unordered_map>
 
 #include "capture/packet.h"
 #include "ports/port_set.h"
@@ -16,7 +18,30 @@ Direction direction_of(std::uint8_t packet_type, std::uint16_t arphrd);
 
 enum class Verdict : std::uint8_t { ours, foreign, undecided };
 
-/// `undecided`: only a connect whose port is not known yet may own it; ask again with the next snapshot.
-Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports);
+class Classifier {
+public:
+    /// Strangers' connections that are remembered. When there are more, no dead socket has an afterlife for a while.
+    static constexpr std::size_t kMaxSuccessors = 1 << 14;
+
+    /// `undecided`: only a connect whose port is not known yet may own it; ask again with the next snapshot.
+    Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports);
+
+private:
+    struct Connection {
+        Endpoint local;
+        Endpoint remote;
+        bool operator==(const Connection&) const = default;
+    };
+    struct Hash {
+        std::size_t operator()(const Connection& connection) const;
+    };
+
+    Verdict judge(const ParsedPacket& packet, const Connection& ends, Timestamp time, const PortSet& ports);
+    bool is_successor(const Connection& ends, Timestamp time) const;
+    void add_successor(const Connection& ends, Timestamp time);
+
+    std::unordered_map<Connection, Timestamp, Hash> successors_;  // since when
+    Timestamp too_many_until_ = kAlways;
+};
 
 }  // namespace tracedump

@@ -13,6 +13,10 @@ using Bytes = std::span<const std::uint8_t>;
 
 std::uint16_t be16(Bytes data, std::size_t at) { return static_cast<std::uint16_t>(data[at] << 8 | data[at + 1]); }
 
+constexpr std::size_t kTcpFlags = 13;  // RFC 9293, 3.1
+constexpr std::uint8_t kSyn = 0x02;
+constexpr std::uint8_t kAck = 0x10;
+
 /// Fills in the ports from the transport header at `at`, where all three protocols have them first.
 ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::uint8_t protocol) {
     const auto transport = transport_of(protocol);
@@ -21,6 +25,8 @@ ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::ui
     packet.transport = *transport;
     packet.source.port = be16(data, at);
     packet.destination.port = be16(data, at + 2);
+    if (*transport == Transport::tcp && data.size() > at + kTcpFlags)
+        packet.opens_connection = (data[at + kTcpFlags] & (kSyn | kAck)) == kSyn;
     return packet;
 }
 

@@ -31,6 +31,7 @@ struct ParsedPacket {
     Transport transport = Transport::tcp;
     Endpoint source;
     Endpoint destination;
+    bool opens_connection = false;        // TCP with SYN and without ACK
     std::optional<DatagramKey> datagram;  // of a fragment that is not the whole
 };
 

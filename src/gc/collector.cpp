@@ -10,6 +10,9 @@ namespace {
 // to get its CPU back. Younger claims are left alone by a sweep.
 constexpr Timestamp kTooYoungToSweep = 2 * kNanosPerSecond;
 
+/// What is in TIME_WAIT is what a dead socket leaves behind: a note of its addresses.
+bool is_alive(const SocketRow& row) { return row.transport != Transport::tcp || row.state != SocketState::time_wait; }
+
 bool is_row_of(const SocketRow& row, const SocketInfo& socket) {
     if (row.cookie != 0) return row.cookie == socket.cookie;
     // /proc/net has no cookies: take any socket that the claim would accept the packets of.
@@ -24,18 +27,7 @@ void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
     for (const SocketRow& row : dead) {
         const auto claim = registry_.find(row.cookie);
         if (!claim) continue;
-        const SocketInfo& socket = claim->socket;
-        if (socket.transport == Transport::tcp) {
-            if (socket.remote) {
-                const auto remains = table_.find(socket.local, *socket.remote);
-                if (remains && remains->cookie == row.cookie) {
-                    lingering_.insert(row.cookie);
-                    continue;
-                }
-            } else {
-                adopt_accepted(*claim);
-            }
-        }
+        if (claim->socket.transport == Transport::tcp && !claim->socket.remote) adopt_accepted(*claim);
         gone.push_back(row.cookie);
     }
     if (!gone.empty()) registry_.retire(gone, now);
@@ -46,10 +38,9 @@ void Collector::adopt_accepted(const Claim& listener) {
     if (!rows) return;
     std::vector<SocketInfo> accepted;
     for (const SocketRow& row : *rows) {
-        if (!row.connected() || row.cookie == 0 || row.cookie == listener.socket.cookie) continue;
+        if (!is_alive(row) || !row.connected() || row.cookie == 0) continue;
         if (!listener.socket.accepts(row.transport, row.local, row.remote)) continue;
         accepted.push_back({row.cookie, row.transport, listener.socket.families, row.local, row.remote, true});
-        if (row.state == SocketState::time_wait) lingering_.insert(row.cookie);
     }
     if (!accepted.empty()) registry_.claim(accepted, listener.birth);
 }
@@ -59,16 +50,20 @@ void Collector::sweep(Timestamp now) {
     const auto rows = table_.list();
     if (!rows) return;
     std::unordered_set<SocketCookie> cookies;
-    for (const SocketRow& row : *rows) cookies.insert(row.cookie);
-    const bool has_cookies = !cookies.contains(0);
+    bool has_cookies = true;
+    for (const SocketRow& row : *rows) {
+        has_cookies = has_cookies && row.cookie != 0;
+        if (is_alive(row)) cookies.insert(row.cookie);
+    }
 
     std::vector<SocketCookie> gone;
     std::unordered_set<SocketCookie> listed;
     for (const Claim& claim : claims) {
         const SocketInfo& socket = claim.socket;
         const bool found = has_cookies ? cookies.contains(socket.cookie)
-                                       : std::any_of(rows->begin(), rows->end(),
-                                                     [&](const SocketRow& row) { return is_row_of(row, socket); });
+                                       : std::any_of(rows->begin(), rows->end(), [&](const SocketRow& row) {
+                                             return is_alive(row) && is_row_of(row, socket);
+                                         });
         if (found) {
             listed.insert(socket.cookie);
             continue;
@@ -76,12 +71,11 @@ void Collector::sweep(Timestamp now) {
         // Kernels before 6.8 do not list a TCP socket that is bound, but neither listens nor is connected: its being
         // missing says nothing until it has been there once.
         const bool may_be_unlisted = socket.transport == Transport::tcp && !socket.remote;
-        const bool was_known = listed_.contains(socket.cookie) || lingering_.contains(socket.cookie);
+        const bool was_known = listed_.contains(socket.cookie);
         const bool old_enough = claim.birth < now - kTooYoungToSweep;
         if (!was_known && (may_be_unlisted || !old_enough)) continue;
         if (may_be_unlisted) adopt_accepted(claim);
         gone.push_back(socket.cookie);
-        lingering_.erase(socket.cookie);
     }
     listed_ = std::move(listed);
     if (!gone.empty()) registry_.retire(gone, now);

@@ -1,9 +1,7 @@
 // Decides which sockets of the application are gone. What happened comes in, the registry is told; no thread, no
 // kernel and no clock of its own, so that tests can show it any socket table at any time. gc thread.
 //
-//   UDP socket dies            its claim dies with it
-//   TCP connection dies        its claim dies too, unless the connection lingers in TIME_WAIT, which may still send
-//                              ACKs; then a sweep finds the end of that
+//   socket dies                its claim dies with it; a TCP socket's has an afterlife, TIME_WAIT among it
 //   TCP listener dies          the connections that were accepted from it get claims of their own first
 //   a sweep does not find it   dead, if it could have been found (see sweep)
 #pragma once
@@ -30,16 +28,12 @@ public:
     /// Whether no TCP connection of the application has a FIN or its ACK to come.
     bool tail_settled();
 
-    /// Whether a sweep has something to find soon: connections in TIME_WAIT.
-    bool lingering() const { return !lingering_.empty(); }
-
 private:
     void adopt_accepted(const Claim& listener);
 
     PortRegistry& registry_;
     SocketTable& table_;
-    std::unordered_set<SocketCookie> lingering_;  // died, but for TIME_WAIT
-    std::unordered_set<SocketCookie> listed_;     // found by the last sweep
+    std::unordered_set<SocketCookie> listed_;  // found by the last sweep
 };
 
 }  // namespace tracedump

@@ -16,7 +16,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kSweepWithDeaths{5000};     // a net for lost multicasts
 constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death
-constexpr milliseconds kSweepLingering{1000};      // the end of a TIME_WAIT is not announced
 constexpr milliseconds kSweepAfterExit{100};       // without deaths: let a few exits come together
 constexpr milliseconds kTailCheck{5};
 
@@ -81,16 +80,13 @@ void Gc::hear_deaths() {
     const auto heard = deaths_->take();
     collector_.sockets_died(heard.dead, realtime_now());
     if (heard.lost_some) next_sweep_ = Clock::now();
-    if (collector_.lingering()) next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepLingering);
 }
 
 void Gc::sweep() {
     log_engine("gc: sweep");
     collector_.sweep(realtime_now());
     links_.registry.forget_dead(links_.capture.judged_until);
-    next_sweep_ = Clock::now() + (!deaths_                 ? kSweepWithoutDeaths
-                                  : collector_.lingering() ? kSweepLingering
-                                                           : kSweepWithDeaths);
+    next_sweep_ = Clock::now() + (deaths_ ? kSweepWithDeaths : kSweepWithoutDeaths);
 }
 
 void Gc::check_tail() {

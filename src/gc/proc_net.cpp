@@ -72,10 +72,4 @@ std::vector<SocketRow> ProcNetTable::list_closing() {
     return rows;
 }
 
-std::optional<SocketRow> ProcNetTable::find(const Endpoint& local, const Endpoint& remote) {
-    for (const SocketRow& row : list().value_or(std::vector<SocketRow>()))
-        if (row.transport == Transport::tcp && row.local == local && row.remote == remote) return row;
-    return std::nullopt;
-}
-
 }  // namespace tracedump

@@ -16,7 +16,6 @@ public:
 
     std::optional<std::vector<SocketRow>> list() override;
     std::vector<SocketRow> list_closing() override;
-    std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) override;
 
 private:
     std::string folder_;

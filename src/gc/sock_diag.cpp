@@ -38,14 +38,6 @@ Address address_of(std::uint8_t family, const __be32 (&words)[4]) {
     return Address::v6(bytes);
 }
 
-void put_address(__be32 (&words)[4], const Address& address, int family) {
-    const auto& bytes = address.bytes();
-    if (family == AF_INET)
-        std::memcpy(words, bytes.data() + 12, 4);
-    else
-        std::memcpy(words, bytes.data(), 16);
-}
-
 SocketRow row_of(const inet_diag_msg& message, Transport transport) {
     SocketRow row;
     row.cookie = static_cast<SocketCookie>(message.id.idiag_cookie[1]) << 32 | message.id.idiag_cookie[0];
@@ -130,28 +122,6 @@ std::vector<SocketRow> SockDiagTable::list_closing() {
     std::vector<SocketRow> rows;
     for (const int family : {AF_INET, AF_INET6}) dump(Transport::tcp, family, kClosingStates, rows);
     return rows;
-}
-
-std::optional<SocketRow> SockDiagTable::find(const Endpoint& local, const Endpoint& remote) {
-    std::array<char, 8192> buffer;
-    // An IPv4 connection may belong to an AF_INET6 socket: the kernel looks it up by its addresses all the same.
-    const int family = remote.address.is_v4() ? AF_INET : AF_INET6;
-    nlmsghdr* header = request(buffer.data(), Transport::tcp, family, kAllStates, 0);
-    auto& id = static_cast<inet_diag_req_v2*>(mnl_nlmsg_get_payload(header))->id;
-    id.idiag_sport = htons(local.port);
-    id.idiag_dport = htons(remote.port);
-    put_address(id.idiag_src, local.address, family);
-    put_address(id.idiag_dst, remote.address, family);
-    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return std::nullopt;
-    const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
-    if (length < 0) return std::nullopt;
-    std::vector<SocketRow> rows;
-    Gathering gathering{rows, Transport::tcp};
-    mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, mnl_socket_get_portid(socket_.get()), gather,
-               &gathering);
-    // Where there is no connection the kernel may answer with the listener of that port.
-    if (rows.empty() || rows.front().remote != remote) return std::nullopt;
-    return rows.front();
 }
 
 SocketDeaths::SocketDeaths() : socket_(open_netlink()) {

@@ -19,7 +19,6 @@ public:
 
     std::optional<std::vector<SocketRow>> list() override;
     std::vector<SocketRow> list_closing() override;
-    std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) override;
 
 private:
     bool dump(Transport transport, int family, std::uint32_t states, std::vector<SocketRow>& rows);

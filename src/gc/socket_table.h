@@ -46,9 +46,6 @@ public:
 
     /// The TCP sockets that have sent or received a FIN and are still to see the last ACK.
     virtual std::vector<SocketRow> list_closing() = 0;
-
-    /// The connected TCP socket between these ends, in TIME_WAIT too.
-    virtual std::optional<SocketRow> find(const Endpoint& local, const Endpoint& remote) = 0;
 };
 
 }  // namespace tracedump

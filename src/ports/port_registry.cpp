@@ -19,7 +19,7 @@ void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
     log_port("{} closed", to_text(claim.socket));
     const std::uint16_t port = claim.socket.local.port;
     current_.kill(port, claim.socket.cookie, death);
-    dead_.push_back({death, port});
+    (claim.socket.transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, port, claim.socket.cookie});
 }
 
 bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
@@ -100,11 +100,16 @@ void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death
 void PortRegistry::forget_dead(Timestamp time) {
     std::lock_guard lock(mutex_);
     bool changed = false;
-    while (!dead_.empty() && dead_.front().death < time) {
-        current_.forget_dead(dead_.front().port, time);
-        dead_.pop_front();
+    const auto forget_oldest = [&](Graveyard& graves) {
+        const Dead& oldest = graves.front();
+        current_.forget_dead(oldest.port, oldest.cookie, oldest.death);
+        graves.pop_front();
         changed = true;
-    }
+    };
+    while (!dead_.empty() && dead_.front().death < time) forget_oldest(dead_);
+    while (!dead_tcp_.empty() && dead_tcp_.front().death < time &&
+           (dead_tcp_.front().death < time - kTcpAfterlife || dead_tcp_.size() > kMaxAfterlives))
+        forget_oldest(dead_tcp_);
     if (changed) publish_locked();
 }
 

@@ -45,8 +45,10 @@ public:
     /// These sockets are gone since `death`. Their claims stay for packets up to then. Unknown cookies are ignored.
     void retire(std::span<const SocketCookie> cookies, Timestamp death);
 
-    /// Forgets the dead that no packet can ask for any more: every packet up to `time` has been judged.
+    /// Forgets the dead that no packet can ask for any more: every packet up to `time` has been judged. Of more than
+    /// kMaxAfterlives TCP sockets the afterlife of those that died first is cut short.
     void forget_dead(Timestamp time);
+    static constexpr std::size_t kMaxAfterlives = 1 << 16;
 
     /// The claim of a socket that is alive.
     std::optional<Claim> find(SocketCookie cookie) const;
@@ -69,7 +71,9 @@ private:
     struct Dead {
         Timestamp death;
         std::uint16_t port;
+        SocketCookie cookie;
     };
+    using Graveyard = std::deque<Dead>;  // oldest first
 
     const Enforce enforce_;
     Published<PortSet> snapshot_;
@@ -77,7 +81,8 @@ private:
     mutable std::mutex mutex_;                         // guards all below
     PortSet current_;                                  // what snapshot_ holds
     std::unordered_map<SocketCookie, Claim> sockets_;  // the living
-    std::deque<Dead> dead_;                            // oldest first
+    Graveyard dead_;                                   // no packets to come
+    Graveyard dead_tcp_;                               // these have an afterlife
     std::uint64_t last_window_ = 0;
     Totals totals_;
     std::map<Transport, std::bitset<65536>> ports_ever_;

@@ -5,27 +5,49 @@ namespace tracedump {
 std::span<const Claim> PortSet::claims(std::uint16_t port) const {
     const auto& page = pages_[port / kPagePorts];
     if (!page) return {};
-    const Slot& slot = page->slots[port % kPagePorts];
+    const auto& slot = page->slots[port % kPagePorts];
     if (!slot) return {};
-    return *slot;
+    return slot->claims;
+}
+
+std::uint64_t PortSet::new_edition() {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+PortSet& PortSet::operator=(const PortSet& other) {
+    if (this == &other) return *this;
+    pages_ = other.pages_;
+    pending_ = other.pending_;
+    edition_ = new_edition();
+    other.edition_ = new_edition();
+    return *this;
+}
+
+/// The part, to be changed in place: a copy of it if others may have it too.
+template <typename Part>
+Part& PortSet::own(std::shared_ptr<Part>& part) {
+    if (!part)
+        part = std::make_shared<Part>();
+    else if (part->edition != edition_)
+        part = std::make_shared<Part>(*part);
+    part->edition = edition_;
+    return *part;
 }
 
 template <typename Edit>
 void PortSet::edit(std::uint16_t port, Edit change) {
-    auto& shared_page = pages_[port / kPagePorts];
+    Page& page = own(pages_[port / kPagePorts]);
     const std::size_t index = port % kPagePorts;
-    auto page = shared_page ? std::make_shared<Page>(*shared_page) : std::make_shared<Page>();
-    auto claims = page->slots[index] ? *page->slots[index] : std::vector<Claim>();
-    change(claims);
+    Slot& slot = own(page.slots[index]);
+    change(slot.claims);
     const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-    if (claims.empty()) {
-        page->used[index / 64] &= ~bit;
-        page->slots[index] = nullptr;
+    if (slot.claims.empty()) {
+        page.used[index / 64] &= ~bit;
+        page.slots[index] = nullptr;
     } else {
-        page->used[index / 64] |= bit;
-        page->slots[index] = std::make_shared<const std::vector<Claim>>(std::move(claims));
+        page.used[index / 64] |= bit;
     }
-    shared_page = std::move(page);
 }
 
 void PortSet::insert(const Claim& claim) {
@@ -46,9 +68,10 @@ void PortSet::kill(std::uint16_t port, SocketCookie cookie, Timestamp death) {
     });
 }
 
-void PortSet::forget_dead(std::uint16_t port, Timestamp time) {
-    edit(port,
-         [&](std::vector<Claim>& claims) { std::erase_if(claims, [&](const Claim& c) { return c.death < time; }); });
+void PortSet::forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death) {
+    edit(port, [&](std::vector<Claim>& claims) {
+        std::erase_if(claims, [&](const Claim& c) { return c.socket.cookie == cookie && c.death == death; });
+    });
 }
 
 }  // namespace tracedump

@@ -1,9 +1,11 @@
 // The set of ports, with every claim to them, that belongs to the application at one moment. A value: the registry
 // copies it, changes the copy, publishes that as the next snapshot, and never touches it again, so that any thread
-// may read a snapshot without a lock. A copy costs 256 pointers; pages and slots are shared until they change.
+// may read a snapshot without a lock. A copy costs 256 pointers; pages and slots are shared until they change, and are
+// changed in place from then until the next copy.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -17,6 +19,8 @@ namespace tracedump {
 class PortSet {
 public:
     PortSet() = default;
+    PortSet(const PortSet& other) : pages_(other.pages_), pending_(other.pending_) { other.edition_ = new_edition(); }
+    PortSet& operator=(const PortSet& other);
 
     /// All claims to a port, of all transports, the dead that packets may still be judged by included.
     std::span<const Claim> claims(std::uint16_t port) const;
@@ -43,8 +47,8 @@ public:
     void replace_living(std::uint16_t port, SocketCookie cookie, const Claim& claim);
     /// Gives the living claim of `cookie` on `port` its time of death.
     void kill(std::uint16_t port, SocketCookie cookie, Timestamp death);
-    /// Forgets the claims on `port` that died before `time`.
-    void forget_dead(std::uint16_t port, Timestamp time);
+    /// Forgets the claims of `cookie` on `port` that died at `death`.
+    void forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death);
     void add_pending(const PendingRemote& pending) { pending_.push_back(pending); }
     void remove_pending(std::uint64_t window) {
         std::erase_if(pending_, [&](const PendingRemote& p) { return p.window == window; });
@@ -52,17 +56,27 @@ public:
 
 private:
     static constexpr std::size_t kPagePorts = 256;
-    using Slot = std::shared_ptr<const std::vector<Claim>>;
+    struct Slot {
+        std::uint64_t edition = 0;
+        std::vector<Claim> claims;
+    };
     struct Page {
+        std::uint64_t edition = 0;
         std::array<std::uint64_t, kPagePorts / 64> used{};  // a bit for each slot that is not empty
-        std::array<Slot, kPagePorts> slots{};
+        std::array<std::shared_ptr<Slot>, kPagePorts> slots{};
     };
 
+    static std::uint64_t new_edition();
+    template <typename Part>
+    Part& own(std::shared_ptr<Part>& part);
     template <typename Edit>
     void edit(std::uint16_t port, Edit change);
 
-    std::array<std::shared_ptr<const Page>, 65536 / kPagePorts> pages_{};
+    std::array<std::shared_ptr<Page>, 65536 / kPagePorts> pages_{};
     std::vector<PendingRemote> pending_;
+    // Never given twice. A page or slot that carries it was made since this set was last copied from: nobody else has
+    // it.
+    mutable std::atomic<std::uint64_t> edition_{new_edition()};
 };
 
 template <typename Visit>
@@ -73,7 +87,7 @@ void PortSet::for_each_port_changed_since(const PortSet& earlier, Visit visit) c
             for (std::uint64_t rest = pages_[page]->used[word]; rest != 0; rest &= rest - 1) {
                 const std::size_t slot = word * 64 + static_cast<std::size_t>(std::countr_zero(rest));
                 visit(static_cast<std::uint16_t>(page * kPagePorts + slot),
-                      std::span<const Claim>(*pages_[page]->slots[slot]));
+                      std::span<const Claim>(pages_[page]->slots[slot]->claims));
             }
         }
     }

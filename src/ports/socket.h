@@ -40,14 +40,22 @@ struct SocketInfo {
 /// "tcp 192.0.2.1:40000 > 192.0.2.2:80"
 std::string to_text(const SocketInfo& socket);
 
+/// How long after a TCP socket's death packets of its connections may come: ACKs in TIME_WAIT, what was still in
+/// flight, the RSTs that answer it. TCP_TIMEWAIT_LEN of include/net/tcp.h.
+inline constexpr Timestamp kTcpAfterlife = 60 * kNanosPerSecond;
+
 /// A socket's claim to packets: those of its transport, local endpoint and, if it has one, remote endpoint whose
-/// timestamp lies in [birth, death].
+/// timestamp lies in [birth, death]. A TCP socket's claim has an afterlife: packets of connections that began before
+/// its death.
 struct Claim {
     SocketInfo socket;
     Timestamp birth = kAlways;
     Timestamp death = kNever;
 
     bool alive() const { return death == kNever; }
+    bool has_afterlife_at(Timestamp time) const {
+        return socket.transport == Transport::tcp && death < time && time - death <= kTcpAfterlife;
+    }
     bool operator==(const Claim&) const = default;
 };
 

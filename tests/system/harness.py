@@ -222,10 +222,10 @@ class Lab:
     def truth(self, device="any", largest=66000):
         return Truth(self, self.near, device, largest)
 
-    def launch(self, command, options=(), status=0):
+    def launch(self, command, options=(), status=0, deadline=DEADLINE):
         """Runs a command under tracedump to its end."""
         traced = self.tracedump(["--", *command], options=options)
-        got = traced.wait()
+        got = traced.wait(deadline)
         assert got == status, f"status {got} instead of {status}\n{traced.stderr()}"
         return traced
 

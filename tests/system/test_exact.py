@@ -1,6 +1,8 @@
 """Every packet of the application and no packet of any other, when both do the same, a lot, at the same time."""
 
+import os
 import socket
+import struct
 import subprocess
 
 from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
@@ -29,8 +31,8 @@ def storm_between(lab, namespace, v4, v6):
     truth = lab.truth(largest=2000)
     load = [program("storm"), v4, v6, "7000", "8", "4", "625"]
     strangers = lab.start([*load, *THEIR_PORTS])
-    traced = lab.launch([*load, *OUR_PORTS])
-    expect_equal(strangers.wait(60), 0, "the strangers' status")
+    traced = lab.launch([*load, *OUR_PORTS], deadline=90)
+    expect_equal(strangers.wait(90), 0, "the strangers' status")
     packets = truth.packets()
     assert len(packets) > 100000, len(packets)
     expect_same(packets, traced.packets())
@@ -142,5 +144,116 @@ for s in sockets[::50]:
     expect_same(packets, traced.packets())
 
 
+class Scripted:
+    """A Python program that is told what to do next by lines on its standard input: `step()` waits for one."""
+
+    HEAD = "import socket, struct, sys\ndef step(): print('step', flush=True); sys.stdin.readline()\n"
+
+    def __init__(self, start, script):
+        orders, self.orders = os.pipe()
+        self.process = start(["python3", "-c", self.HEAD + script], stdin=orders)
+        os.close(orders)
+        self.steps = 0
+        self.await_step()
+
+    def await_step(self):
+        self.steps += 1
+        wait_for(f"step {self.steps}", lambda: self.process.stdout().count("step") >= self.steps)
+
+    def go_on(self, to_the_end=False):
+        os.write(self.orders, b"\n")
+        if not to_the_end:
+            self.await_step()
+
+
+def deafen(lab):
+    """`far` hears no more of what comes from `near`: its rule for local addresses moves behind a blackhole."""
+    for words in (["add", "pref", "2", "lookup", "local"], ["add", "pref", "1", "from", NEAR, "blackhole"],
+                  ["del", "pref", "0"]):
+        subprocess.run(["ip", "-n", lab.far, "rule", *words], check=True)
+
+
+def answers_after_a_reset(lab):
+    """What the peer still sends after the application has reset the connection, and the kernel's answers to that."""
+    truth = lab.truth()
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((FAR, 7400))
+        listener.listen()
+        script = f"""
+s = socket.create_connection(("{FAR}", 7400))
+step()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+s.close()
+step()
+"""
+        client = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options), script)
+        peer, _ = listener.accept()
+        with peer:
+            deafen(lab)
+            client.go_on()
+            for _ in range(3):
+                peer.sendall(b"too late")
+            wait_for("the kernel's answers",
+                     lambda: sum(p.flags == "R" for p in client.process.packets_so_far()) >= 2)
+            client.go_on(to_the_end=True)
+            expect_equal(client.process.wait(), 0, "status")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    captured = client.process.packets()
+    # What the peer still sends after the end of the capture is beyond this test.
+    expect_same(truth.packets()[:len(captured)], captured)
+
+
+def time_wait_reused_by_a_stranger(lab):
+    """The application's connection is in TIME_WAIT when a stranger connects between the same ends."""
+    for name in ("tcp_tw_reuse=1", "tcp_tw_reuse_delay=1"):
+        subprocess.run(["ip", "netns", "exec", lab.near, "sysctl", "-qw", f"net.ipv4.{name}"], check=True)
+    echo_server(lab, lab.far)
+    truth = lab.truth()
+    connect = f"""
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("{NEAR}", 31000))
+s.connect(("{FAR}", 7000))
+s.sendall(b"hello")
+s.recv(100)
+s.close()
+"""
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options), connect + "step()")
+    wait_for("TIME_WAIT", lambda: lab.run(["ss", "-Htn", "state", "time-wait"]).strip())
+    for _ in range(3):
+        lab.run(["python3", "-c", "import socket" + connect])
+        wait_for("TIME_WAIT again", lambda: lab.run(["ss", "-Htn", "state", "time-wait"]).strip())
+    ours.go_on(to_the_end=True)
+    expect_equal(ours.process.wait(), 0, "status")
+    everything = truth.packets()
+    beginnings = [i for i, p in enumerate(everything) if p.flags == "S"]
+    expect_equal(len(beginnings), 4, "connections between the same ends")
+    expect_same(everything[:beginnings[1]], ours.process.packets())
+
+
+def udp_port_taken_over(lab):
+    """A stranger binds the port that the application has just closed, and is answered there."""
+    echo_server(lab, lab.far)
+    truth = lab.truth()
+    talk = f"""
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("{NEAR}", 31000))
+s.sendto(sys.argv[1].encode(), ("{FAR}", 7000))
+s.recv(100)
+s.close()
+"""
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command, "ours"], options=["--debug=3"], **options),
+                    talk + "step()" + talk + "step()")
+    for closings in (1, 2):
+        wait_for("the closing", lambda: ours.process.stderr().count(f"udp {NEAR}:31000 closed") == closings)
+        for _ in range(3):
+            lab.run(["python3", "-c", "import socket, sys" + talk, "stranger"])
+        ours.go_on(to_the_end=closings == 2)
+    expect_equal(ours.process.wait(), 0, "status")
+    packets = truth.packets()
+    expect_equal(len(packets), 16, "packets of both")
+    expect_same([p for p in packets if p.ip.endswith(b"ours")], ours.process.packets())
+
+
 main(storm_over_the_wire, storm_on_the_loopback, slow_connect, same_port_other_owner, listener_gone_connection_stays,
-     many_bound_ports)
+     many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over)

@@ -1,6 +1,7 @@
 // Whose packet is it? One claim or window at a time, each of its conditions broken in turn.
 #include "capture/classifier.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
 #include <net/if_arp.h>
@@ -13,7 +14,7 @@ namespace {
 using test::endpoint;
 
 ParsedPacket packet(Transport transport, const std::string& from, const std::string& to) {
-    return {ParsedPacket::Kind::ports, transport, endpoint(from), endpoint(to), std::nullopt};
+    return {ParsedPacket::Kind::ports, transport, endpoint(from), endpoint(to), false, std::nullopt};
 }
 ParsedPacket tcp_packet(const std::string& from, const std::string& to) { return packet(Transport::tcp, from, to); }
 
@@ -27,6 +28,11 @@ PortSet set_pending(const std::string& remote, Timestamp opened = kAlways) {
     PortSet set;
     set.add_pending({1, 1, Transport::tcp, endpoint(remote), opened});
     return set;
+}
+
+/// By a classifier that has seen nothing before.
+Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
+    return Classifier().classify(packet, direction, time, ports);
 }
 
 constexpr auto kIn = Direction::incoming;
@@ -61,8 +67,8 @@ TEST(Classifier, OnTheLoopbackEitherEndCounts) {
 }
 
 TEST(Classifier, ATimeBeforeBirthOrAfterDeathIsForeign) {
-    const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 100, 200);
-    const auto p = tcp_packet("192.0.2.1:80", "192.0.2.9:5000");
+    const auto set = set_with(test::udp(1, "192.0.2.1:80"), 100, 200);
+    const auto p = packet(Transport::udp, "192.0.2.1:80", "192.0.2.9:5000");
     EXPECT_EQ(classify(p, kOut, 99, set), Verdict::foreign);
     EXPECT_EQ(classify(p, kOut, 100, set), Verdict::ours);
     EXPECT_EQ(classify(p, kOut, 200, set), Verdict::ours);
@@ -152,6 +158,68 @@ TEST(Classifier, WithoutPortsAPacketIsForeign) {
         for (const Direction direction : {kIn, kOut, kLoop})
             EXPECT_EQ(classify(p, direction, 0, set), Verdict::foreign);
     }
+}
+
+constexpr Timestamp kDeath = 1000;
+constexpr Timestamp kLate = kDeath + kTcpAfterlife;
+
+ParsedPacket syn(const std::string& from, const std::string& to) {
+    auto packet = tcp_packet(from, to);
+    packet.opens_connection = true;
+    return packet;
+}
+
+TEST(Classifier, ADeadConnectionsLatePacketsAreOursForAWhile) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:4000", "192.0.2.9:80"), 0, kDeath);
+    for (const Timestamp time : {kDeath + 1, kLate}) {
+        EXPECT_EQ(classify(tcp_packet("192.0.2.9:80", "192.0.2.1:4000"), kIn, time, set), Verdict::ours);
+        EXPECT_EQ(classify(tcp_packet("192.0.2.1:4000", "192.0.2.9:80"), kOut, time, set), Verdict::ours);
+    }
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:80", "192.0.2.1:4000"), kIn, kLate + 1, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:81", "192.0.2.1:4000"), kIn, kDeath + 1, set), Verdict::foreign);
+}
+
+TEST(Classifier, ADeadUdpSocketHasNoLatePackets) {
+    const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
+    EXPECT_EQ(classify(packet(Transport::udp, "192.0.2.9:80", "192.0.2.1:4000"), kIn, kDeath + 1, set),
+              Verdict::foreign);
+}
+
+TEST(Classifier, ASynEndsTheAfterlifeBetweenItsEndsAlone) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
+    Classifier classifier;
+    const auto late = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
+    EXPECT_EQ(classifier.classify(late, kIn, kDeath + 10, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(syn("192.0.2.9:5000", "192.0.2.1:80"), kIn, kDeath + 20, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(late, kIn, kDeath + 21, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.1:80", "192.0.2.9:5000"), kOut, kDeath + 21, set),
+              Verdict::foreign);
+    EXPECT_EQ(classifier.classify(late, kIn, kDeath + 19, set), Verdict::ours) << "sent before the SYN";
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:5001", "192.0.2.1:80"), kIn, kDeath + 21, set), Verdict::ours);
+}
+
+TEST(Classifier, OurOwnNextConnectionBetweenTheSameEndsIsOurs) {
+    auto set = set_with(test::tcp(1, "192.0.2.1:4000", "192.0.2.9:80"), 0, kDeath);
+    set.add_pending({1, 2, Transport::tcp, endpoint("192.0.2.9:80"), kDeath + 10});
+    Classifier classifier;
+    const auto opening = syn("192.0.2.1:4000", "192.0.2.9:80");
+    EXPECT_EQ(classifier.classify(opening, kOut, kDeath + 11, set), Verdict::undecided);
+    set.remove_pending(1);
+    set.insert({test::tcp(2, "192.0.2.1:4000", "192.0.2.9:80"), kDeath + 10, kNever});
+    EXPECT_EQ(classifier.classify(opening, kOut, kDeath + 11, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:80", "192.0.2.1:4000"), kIn, kDeath + 12, set), Verdict::ours);
+}
+
+TEST(Classifier, TooManyStrangersEndEveryAfterlife) {
+    const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
+    Classifier classifier;
+    for (std::size_t i = 0; i <= Classifier::kMaxSuccessors; ++i) {
+        const auto from = fmt::format("192.0.2.9:{}", i + 1);
+        ASSERT_EQ(classifier.classify(syn(from, "192.0.2.1:80"), kIn, kDeath + 10, set), Verdict::foreign);
+        ASSERT_EQ(classifier.classify(tcp_packet(from, "192.0.2.1:80"), kIn, kDeath + 11, set), Verdict::foreign);
+    }
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:60000", "192.0.2.1:80"), kIn, kDeath + 20, set),
+              Verdict::foreign);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What the registry publishes after each change, and that it is in force before it is published.
 #include "ports/port_registry.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -116,6 +117,37 @@ TEST_F(PortRegistryTest, RetiredClaimsStayUntilTheyAreForgotten) {
     EXPECT_EQ(claims(53).size(), 1U);
     registry_.forget_dead(201);
     EXPECT_TRUE(claims(53).empty());
+}
+
+TEST_F(PortRegistryTest, ADeadTcpSocketIsRememberedForItsAfterlife) {
+    registry_.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
+    registry_.claim(test::udp(2, "*:53"), 100);
+    const SocketCookie cookies[] = {1, 2};
+    registry_.retire(cookies, 200);
+    registry_.forget_dead(200 + kTcpAfterlife);
+    EXPECT_EQ(claims(4000).size(), 1U);
+    EXPECT_TRUE(claims(53).empty());
+    registry_.forget_dead(201 + kTcpAfterlife);
+    EXPECT_TRUE(claims(4000).empty());
+}
+
+TEST_F(PortRegistryTest, AfterlivesAreBounded) {
+    std::vector<SocketInfo> sockets;
+    std::vector<SocketCookie> cookies;
+    for (SocketCookie cookie = 1; cookie <= PortRegistry::kMaxAfterlives + 10; ++cookie) {
+        sockets.push_back(test::tcp(cookie, fmt::format("192.0.2.1:{}", 1000 + cookie % 1000), "192.0.2.2:80"));
+        cookies.push_back(cookie);
+    }
+    registry_.claim(sockets, 100);
+    registry_.retire(std::span(cookies).first(10), 200);
+    registry_.retire(std::span(cookies).subspan(10), 300);
+    registry_.forget_dead(301);
+    std::size_t left = 0;
+    registry_.snapshot().load()->for_each_port([&](std::uint16_t, std::span<const Claim> claims) {
+        left += claims.size();
+        for (const Claim& claim : claims) EXPECT_EQ(claim.death, 300);
+    });
+    EXPECT_EQ(left, PortRegistry::kMaxAfterlives);
 }
 
 TEST_F(PortRegistryTest, RetiringStrangersPublishesNothing) {

@@ -103,7 +103,7 @@ TEST(PortSet, ACopyDoesNotSeeLaterEdits) {
     EXPECT_TRUE(before.pending().empty());
 
     const PortSet middle = set;
-    set.forget_dead(80, 31);
+    set.forget_dead(80, 1, 30);
     EXPECT_EQ(middle.claims(80).size(), 2U);
     EXPECT_EQ(set.claims(80).size(), 1U);
 }
@@ -129,12 +129,18 @@ TEST(PortSet, KillAndReplaceMeanTheLivingClaim) {
     EXPECT_EQ(set.claims(80)[1].death, 40);
 }
 
-TEST(PortSet, ForgetDeadKeepsThoseThatDiedAtThatTime) {
+TEST(PortSet, ForgetDeadForgetsTheOneClaim) {
     PortSet set;
     set.insert({test::tcp(1, "*:80"), 10, 20});
-    set.forget_dead(80, 20);
-    EXPECT_TRUE(set.contains(80));
-    set.forget_dead(80, 21);
+    set.insert({test::tcp(1, "*:80"), 21, kNever});
+    set.forget_dead(80, 1, 19);
+    set.forget_dead(80, 2, 20);
+    EXPECT_EQ(set.claims(80).size(), 2U);
+    set.forget_dead(80, 1, 20);
+    ASSERT_EQ(set.claims(80).size(), 1U);
+    EXPECT_TRUE(set.claims(80)[0].alive());
+    set.kill(80, 1, 30);
+    set.forget_dead(80, 1, 30);
     EXPECT_FALSE(set.contains(80));
     EXPECT_TRUE(runs(set).empty());
 }

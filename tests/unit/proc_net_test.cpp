@@ -94,23 +94,11 @@ TEST_F(ProcNet, ListsTheFilesThatAreThere) {
     EXPECT_EQ(closing[0].state, SocketState::fin_wait1);
 }
 
-TEST_F(ProcNet, FindsAConnectionByItsEnds) {
-    test::TempFolder folder;
-    folder.write("tcp", std::string(kHeading) + kListening4 + kConnected4);
-    folder.write("tcp6", std::string(kHeading) + kMapped6);
-    ProcNetTable table(folder.path());
-    EXPECT_TRUE(table.find(endpoint("192.0.2.1:4000"), endpoint("192.0.2.2:443")));
-    EXPECT_EQ(table.find(endpoint("192.0.2.1:80"), endpoint("192.0.2.2:65535"))->state, SocketState::time_wait);
-    EXPECT_FALSE(table.find(endpoint("192.0.2.1:4000"), endpoint("192.0.2.2:444")));
-    EXPECT_FALSE(table.find(endpoint("192.0.2.2:443"), endpoint("192.0.2.1:4000")));
-}
-
 TEST_F(ProcNet, WithoutAnyFileThereIsNoTable) {
     test::TempFolder folder;
     ProcNetTable table(folder.path());
     EXPECT_FALSE(table.list());
     EXPECT_TRUE(table.list_closing().empty());
-    EXPECT_FALSE(table.find(endpoint("192.0.2.1:1"), endpoint("192.0.2.2:1")));
 }
 
 }  // namespace
