@@ -71,14 +71,13 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       launched_(!options.command.empty()),
       signals_(open_signals(signals)),
       file_(options.file),
-      ring_(options.buffer_mebibytes),
-      filter_(ring_.socket(), kernel_snaplen(options)),
-      registry_([this](const PortSet& set) { filter_.update(set); }),
-      monitor_({registry_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
-      capture_({ring_, registry_.snapshot(), capture_inbox_, writer_queue_, inbox_, capture_counters_}),
-      gc_({registry_, gc_inbox_, inbox_, capture_counters_}),
+      networks_({options.buffer_mebibytes, kernel_snaplen(options)}, {capture_inbox_, gc_inbox_}),
+      monitor_({networks_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
+      capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}),
+      gc_({gc_inbox_, inbox_, capture_counters_}),
       writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
-    writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(ring_.block_count()));
+    networks_.open_first(launched_ ? std::nullopt : std::optional(options.pids.front()));
+    writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(PacketRing::blocks_in(options.buffer_mebibytes)));
     writer_.begin();
 }
 
@@ -209,7 +208,7 @@ void Session::on(const MonitorEnded& event) {
 void Session::drain() {
     if (phase_ == Phase::draining) return;
     phase_ = Phase::draining;
-    capture_inbox_.post(DrainRing{});
+    capture_inbox_.post(DrainRings{});
 }
 
 void Session::release() {
@@ -238,11 +237,14 @@ void Session::on(const TailSettled&) {
     if (phase_ == Phase::tail) drain();
 }
 
+void Session::on(const NetworkIdle& event) { networks_.leave(event.network); }
+
+void Session::on(const NetworkLeft& event) { networks_.left(event.network); }
+
 void Session::on(const CaptureDrained&) { phase_ = Phase::over; }
 
 Totals Session::totals() {
-    const auto ring = ring_.statistics();
-    const auto registry = registry_.totals();
+    const auto [ring, ports] = networks_.totals();
     Totals totals;
     totals.captured = writer_counters_.written;
     const std::uint64_t left_out = capture_counters_.foreign + capture_counters_.duplicates;
@@ -251,8 +253,8 @@ Totals Session::totals() {
     totals.unwritten = writer_counters_.lost;
     totals.undecided = capture_counters_.undecided;
     totals.processes = monitor_counters_.processes;
-    totals.sockets = registry.sockets;
-    totals.ports = registry.ports;
+    totals.sockets = ports.sockets;
+    totals.ports = ports.ports;
     return totals;
 }
 

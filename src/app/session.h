@@ -13,13 +13,12 @@
 #include <thread>
 
 #include "app/exit_status.h"
+#include "app/network_table.h"
 #include "app/options.h"
 #include "app/summary.h"
 #include "capture/capture.h"
-#include "capture/kernel_filter.h"
 #include "gc/gc.h"
 #include "monitor/monitor.h"
-#include "ports/port_registry.h"
 #include "util/signals.h"
 #include "writer/output_file.h"
 #include "writer/writer.h"
@@ -36,7 +35,7 @@ struct SessionResult {
 
 class Session {
 public:
-    /// Opens the file, the ring and the kernel's interfaces. Throws Error; nothing has been started then.
+    /// Opens the file, the first ring and the kernel's interfaces. Throws Error; nothing has been started then.
     Session(const Options& options, const InheritedSignals& signals);
 
     /// Captures. Returns when all threads have ended.
@@ -62,6 +61,8 @@ private:
     void on(const ThreadFailed& event);
     void on(const OutputClosed&);
     void on(const TailSettled&);
+    void on(const NetworkIdle& event);
+    void on(const NetworkLeft& event);
     void on(const CaptureDrained&);
 
     const Options options_;
@@ -69,10 +70,6 @@ private:
     UniqueFd signals_;
 
     OutputFile file_;
-    PacketRing ring_;
-    KernelFilter filter_;
-    PortRegistry registry_;
-
     CaptureCounters capture_counters_;
     WriterCounters writer_counters_;
     MonitorCounters monitor_counters_;
@@ -81,6 +78,7 @@ private:
     CaptureMailbox capture_inbox_;
     GcMailbox gc_inbox_;
     WriterQueue writer_queue_;
+    NetworkTable networks_;
 
     Monitor monitor_;
     Capture capture_;

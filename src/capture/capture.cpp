@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace tracedump {
 
@@ -22,93 +23,137 @@ constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
 
 }  // namespace
 
-bool Capture::belongs(const ParsedPacket& parsed, const PacketRef& packet) {
+bool Capture::belongs(Source& source, const ParsedPacket& parsed, const PacketRef& packet) {
     const Direction direction = direction_of(packet.direction, packet.arphrd);
-    Verdict verdict = classifier_.classify(parsed, direction, packet.time, ports_.get());
+    auto& ports = source.ports;
+    Verdict verdict = source.classifier.classify(parsed, direction, packet.time, ports.get());
     const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
     while (verdict == Verdict::undecided) {
         const auto left = deadline - std::chrono::steady_clock::now();
         if (left <= left.zero()) break;
-        links_.ports.wait_newer(ports_.generation(), std::chrono::duration_cast<std::chrono::microseconds>(left));
-        verdict = classifier_.classify(parsed, direction, packet.time, ports_.get());
+        source.watched.ports->wait_newer(ports.generation(),
+                                         std::chrono::duration_cast<std::chrono::microseconds>(left));
+        verdict = source.classifier.classify(parsed, direction, packet.time, ports.get());
     }
     if (verdict == Verdict::undecided) links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
     if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
     return verdict == Verdict::ours;
 }
 
-void Capture::take_packet(const PacketRef& packet, PacketBatch& batch) {
+void Capture::take_packet(Source& source, const PacketRef& packet, PacketBatch& batch) {
     const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
     if (parsed.kind == ParsedPacket::Kind::later_fragment) {
-        const auto fate = fragments_.on_later(*parsed.datagram, packet);
-        if (fate == FragmentTracker::Fate::ours) keep(packet, batch);
+        const auto fate = source.fragments.on_later(*parsed.datagram, packet);
+        if (fate == FragmentTracker::Fate::ours) keep(source, packet, batch);
         if (fate == FragmentTracker::Fate::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    const bool ours = belongs(parsed, packet);
+    const bool ours = belongs(source, parsed, packet);
     if (parsed.datagram) {
-        for (HeldPacket& held : fragments_.on_first(*parsed.datagram, ours, packet.time)) {
-            keep(held.ref(), batch);
+        for (HeldPacket& held : source.fragments.on_first(*parsed.datagram, ours, packet.time)) {
+            keep(source, held.ref(), batch);
             batch.held.push_back(std::move(held));
         }
     }
-    if (ours) keep(packet, batch);
+    if (ours) keep(source, packet, batch);
 }
 
-void Capture::keep(const PacketRef& packet, PacketBatch& batch) {
+void Capture::keep(const Source& source, const PacketRef& packet, PacketBatch& batch) {
+    const DuplicateFilter::DeviceId device = static_cast<std::uint64_t>(source.serial) << 32 | packet.device;
     // The loopback is no station on the way to another device, and its outgoing copies are the filter's.
     if (packet.arphrd != ARPHRD_LOOPBACK &&
-        duplicates_.is_duplicate({packet.data, packet.captured_length}, packet.original_length, packet.device,
-                                 packet.time))
+        duplicates_.is_duplicate({packet.data, packet.captured_length}, packet.original_length, device, packet.time))
         links_.counters.duplicates.fetch_add(1, std::memory_order_relaxed);
     else
         batch.packets.push_back(packet);
 }
 
-void Capture::take_block(RingBlock block) {
+void Capture::take_block(Source& source, RingBlock block) {
     PacketBatch batch;
-    batch.block = block.lease();
+    batch.block = block.lease(source.watched.ring);
     batch.packets.reserve(block.packet_count());
     Timestamp latest = kAlways;
     block.for_each_packet([&](const PacketRef& packet) {
         latest = std::max(latest, packet.time);
-        take_packet(packet, batch);
+        take_packet(source, packet, batch);
     });
     links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
-    links_.counters.foreign.fetch_add(fragments_.take_given_up(), std::memory_order_relaxed);
-    if (latest != kAlways) links_.counters.judged_until = latest - kRingLatency - kJudgementMargin;
+    links_.counters.foreign.fetch_add(source.fragments.take_given_up(), std::memory_order_relaxed);
+    if (latest != kAlways) source.judged_until = latest - kRingLatency - kJudgementMargin;
     // A batch without packets gives its block back here.
     if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));
 }
 
-void Capture::wait_for_block() {
+/// Takes a block, if there is one.
+bool Capture::serve(Source& source) {
+    const Timestamp before = realtime_now();
+    if (auto block = source.watched.ring->next_block()) {
+        take_block(source, *block);
+        return true;
+    }
+    // Whatever is older than the ring's latency is in a block that we have seen.
+    source.judged_until = before - kRingLatency - kJudgementMargin;
+    source.left = before >= source.leave_at;
+    return false;
+}
+
+void Capture::forget_left() {
+    std::erase_if(sources_, [&](const Source& source) {
+        if (source.left) links_.session.post(NetworkLeft{source.watched.network});
+        return source.left;
+    });
+}
+
+void Capture::tell_judged() {
+    Timestamp all = kNever;
+    for (const Source& source : sources_) all = std::min(all, source.judged_until);
+    if (all != kNever) links_.counters.judged_until = all;
+}
+
+void Capture::take_messages() {
+    links_.inbox.silence();
+    while (auto message = links_.inbox.take()) {
+        const Timestamp leave_at = realtime_now() + kRingLatency;
+        if (auto* watch = std::get_if<WatchRing>(&*message)) {
+            sources_.emplace_back(std::move(*watch), ++last_serial_);
+            continue;
+        }
+        const auto* leave = std::get_if<LeaveRing>(&*message);
+        draining_ = draining_ || !leave;
+        for (Source& source : sources_)
+            if (!leave || leave->network == source.watched.network)
+                source.leave_at = std::min(source.leave_at, leave_at);
+    }
+}
+
+void Capture::wait_for_blocks() {
     constexpr int kIdleMillis = 1000;  // to move judged_until on when nothing arrives
-    pollfd ready[] = {{links_.inbox.bell(), POLLIN, 0}, {links_.ring.socket(), POLLIN, 0}};
-    poll(ready, std::size(ready), kIdleMillis);
-    // The socket is readable as long as its last block is out, with the writer too: then only time brings another.
+    std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}};
+    int patience = kIdleMillis;
+    for (const Source& source : sources_) {
+        ready.push_back({source.watched.ring->socket(), POLLIN, 0});
+        if (source.leave_at == kNever) continue;
+        const Timestamp left = std::max<Timestamp>(source.leave_at - realtime_now(), 0);
+        patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);
+    }
+    poll(ready.data(), ready.size(), patience);
+    // A socket is readable as long as its last block is out, with the writer too: then only time brings another.
     constexpr int kBusyWriterMillis = 2;
-    if (ready[1].revents != 0 && !links_.ring.block_ready()) poll(ready, 1, kBusyWriterMillis);
+    const bool rings = std::any_of(ready.begin() + 1, ready.end(), [](const pollfd& p) { return p.revents != 0; });
+    if (rings && std::none_of(sources_.begin(), sources_.end(),
+                              [](const Source& source) { return source.watched.ring->block_ready(); }))
+        poll(ready.data(), 1, kBusyWriterMillis);
 }
 
 void Capture::run() {
-    Timestamp drain_until = kNever;
     for (;;) {
-        if (drain_until == kNever && links_.inbox.take()) drain_until = realtime_now() + kRingLatency;
-        const Timestamp before = realtime_now();
-        if (auto block = links_.ring.next_block()) {
-            take_block(*block);
-            continue;
-        }
-        // Whatever is older than the ring's latency is in a block that we have seen.
-        links_.counters.judged_until = before - kRingLatency - kJudgementMargin;
-        if (drain_until == kNever) {
-            wait_for_block();
-        } else if (before >= drain_until) {
-            break;
-        } else {
-            pollfd ready{links_.ring.socket(), POLLIN, 0};
-            poll(&ready, 1, static_cast<int>((drain_until - before) / kNanosPerMilli) + 1);
-        }
+        take_messages();
+        bool busy = false;
+        for (Source& source : sources_) busy |= serve(source);
+        forget_left();
+        tell_judged();
+        if (draining_ && sources_.empty()) break;
+        if (!busy) wait_for_blocks();
     }
     links_.session.post(CaptureDrained{});
 }

@@ -1,7 +1,12 @@
-// The capture thread: walks the ring's blocks, judges each packet by the newest snapshot, and hands what belongs to
-// the application to the writer, a batch a block. Reads the ring, the snapshot and its mailbox; emits batches,
-// counters and CaptureDrained. Never touches tracees, files or the registry's inside.
+// The capture thread: walks the blocks of each network's ring, judges each packet by the newest snapshot, and hands
+// what belongs to the application to the writer, a batch a block. Reads the rings, the snapshots and its mailbox; emits
+// batches, counters, NetworkLeft and CaptureDrained. Never touches tracees, files or a registry's inside.
 #pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <variant>
 
 #include "capture/classifier.h"
 #include "capture/duplicate_filter.h"
@@ -12,43 +17,74 @@
 #include "messages/packet_batch.h"
 #include "messages/session_event.h"
 #include "ports/port_set.h"
+#include "util/netns.h"
 #include "util/published.h"
 
 namespace tracedump {
 
-/// To capture: judge all that has arrived up to now, then end.
-struct DrainRing {};
-using CaptureMailbox = Mailbox<DrainRing>;
+/// To capture: take packets from this network's ring too.
+struct WatchRing {
+    NetworkId network = 0;
+    std::shared_ptr<PacketRing> ring;
+    std::shared_ptr<const Published<PortSet>> ports;
+};
+
+/// To capture: judge all that has arrived in that network up to now, then let go of its ring. Answered by NetworkLeft.
+struct LeaveRing {
+    NetworkId network = 0;
+};
+
+/// To capture: judge all that has arrived up to now, then end. Answered by CaptureDrained.
+struct DrainRings {};
+
+using CaptureMailbox = Mailbox<std::variant<WatchRing, LeaveRing, DrainRings>>;
 
 class Capture {
 public:
     /// All borrowed; they must outlive run().
     struct Links {
-        PacketRing& ring;
-        const Published<PortSet>& ports;
         CaptureMailbox& inbox;
         WriterQueue& writer;
         SessionMailbox& session;
         CaptureCounters& counters;
     };
 
-    explicit Capture(const Links& links) : links_(links), ports_(links.ports) {}
+    explicit Capture(const Links& links) : links_(links) {}
 
     /// The thread's body: returns once it has drained.
     void run();
 
 private:
-    void take_block(RingBlock block);
-    void take_packet(const PacketRef& packet, PacketBatch& batch);
-    void keep(const PacketRef& packet, PacketBatch& batch);
-    bool belongs(const ParsedPacket& parsed, const PacketRef& packet);
-    void wait_for_block();
+    /// One network: where its packets come from, and what must be remembered to judge them.
+    struct Source {
+        Source(WatchRing watch, std::uint32_t serial_number)
+            : watched(std::move(watch)), serial(serial_number), ports(*watched.ports) {}
+
+        const WatchRing watched;
+        const std::uint32_t serial;
+        Published<PortSet>::Reader ports;
+        Classifier classifier;
+        FragmentTracker fragments;
+        Timestamp judged_until = kAlways;
+        Timestamp leave_at = kNever;  // when the last packet up to the order to leave has shown
+        bool left = false;
+    };
+
+    void take_messages();
+    bool serve(Source& source);
+    void take_block(Source& source, RingBlock block);
+    void take_packet(Source& source, const PacketRef& packet, PacketBatch& batch);
+    void keep(const Source& source, const PacketRef& packet, PacketBatch& batch);
+    bool belongs(Source& source, const ParsedPacket& parsed, const PacketRef& packet);
+    void forget_left();
+    void tell_judged();
+    void wait_for_blocks();
 
     Links links_;
-    Published<PortSet>::Reader ports_;
-    Classifier classifier_;
-    FragmentTracker fragments_;
-    DuplicateFilter duplicates_;
+    std::list<Source> sources_;
+    std::uint32_t last_serial_ = 0;
+    bool draining_ = false;
+    DuplicateFilter duplicates_;  // of all: a packet may leave one network for another
 };
 
 }  // namespace tracedump

@@ -39,8 +39,8 @@ DuplicateFilter::Kind& DuplicateFilter::kind_of(std::uint64_t hash, Timestamp ti
     return *kind;
 }
 
-bool DuplicateFilter::is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length,
-                                   std::uint32_t device, Timestamp time) {
+bool DuplicateFilter::is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, DeviceId device,
+                                   Timestamp time) {
     Kind& kind = kind_of(hash_of(data, original_length), time);
     auto here = std::find_if(kind.seen.begin(), kind.seen.end(), [&](const Seen& s) { return s.device == device; });
     if (here == kind.seen.end())

@@ -17,13 +17,16 @@ namespace tracedump {
 
 class DuplicateFilter {
 public:
+    /// An interface of any network namespace under capture, not 0.
+    using DeviceId = std::uint64_t;
+
     /// A packet needs less than this from device to device, queueing disciplines included.
     static constexpr Timestamp kWindow = kNanosPerSecond;
 
     DuplicateFilter() : kinds_(kSets * kWays) {}
 
     /// Whether this packet was recorded already, when another device saw it. `data` begins at the network header.
-    bool is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, std::uint32_t device,
+    bool is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, DeviceId device,
                       Timestamp time);
 
 private:
@@ -32,7 +35,7 @@ private:
     static constexpr std::size_t kDevices = 4;  // that a packet may cross; of more, the rest count as new
 
     struct Seen {
-        std::uint32_t device = 0;  // interface index; 0: free
+        DeviceId device = 0;  // 0: free
         std::uint32_t count = 0;
     };
     /// Packets that look the same.

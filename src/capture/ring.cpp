@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 #include "util/error.h"
 
@@ -77,7 +78,9 @@ const tpacket_hdr_v1& RingBlock::header() const {
 
 std::uint32_t RingBlock::packet_count() const { return header().num_pkts; }
 
-BlockLease RingBlock::lease() { return BlockLease(&status_of(memory_), TP_STATUS_KERNEL); }
+BlockLease RingBlock::lease(std::shared_ptr<const PacketRing> ring) {
+    return {std::move(ring), &status_of(memory_), TP_STATUS_KERNEL};
+}
 
 PacketRef RingBlock::packet_at(const std::uint8_t* memory) {
     const auto& header = *reinterpret_cast<const tpacket3_hdr*>(memory);
@@ -96,8 +99,7 @@ PacketRef RingBlock::packet_at(const std::uint8_t* memory) {
     return packet;
 }
 
-PacketRing::PacketRing(std::size_t mebibytes)
-    : socket_(open_packet_socket()), block_count_(mebibytes * (1 << 20) / kBlockSize) {
+PacketRing::PacketRing(std::size_t mebibytes) : socket_(open_packet_socket()), block_count_(blocks_in(mebibytes)) {
     reject_everything(socket_.get());
     set_up_ring(socket_.get(), block_count_);
     void* memory = mmap(nullptr, block_count_ * kBlockSize, PROT_READ | PROT_WRITE, MAP_SHARED, socket_.get(), 0);

@@ -15,6 +15,8 @@
 
 namespace tracedump {
 
+class PacketRing;
+
 /// A block that the kernel has handed over.
 class RingBlock {
 public:
@@ -26,8 +28,8 @@ public:
 
     std::uint32_t packet_count() const;
 
-    /// The right to give the block back; take it once.
-    BlockLease lease();
+    /// The right to give the block back to the `ring` it is of; take it once.
+    BlockLease lease(std::shared_ptr<const PacketRing> ring);
 
 private:
     const tpacket_hdr_v1& header() const;
@@ -41,7 +43,8 @@ public:
     static constexpr std::size_t kBlockSize = 1 << 20;  // bytes; holds the largest GSO packet with room to spare
     static constexpr unsigned kRetireMillis = 10;       // a block with packets in it waits no longer than about this
 
-    /// A socket whose filter rejects everything and a mapped ring of `mebibytes`, bound to all interfaces.
+    /// A socket whose filter rejects everything and a mapped ring of `mebibytes`, bound to all interfaces of the
+    /// network namespace that the calling thread is in.
     /// Throws Error: no CAP_NET_RAW, no memory, no PACKET_MMAP.
     explicit PacketRing(std::size_t mebibytes);
     ~PacketRing();
@@ -49,7 +52,7 @@ public:
     PacketRing& operator=(const PacketRing&) = delete;
 
     int socket() const { return socket_.get(); }
-    std::size_t block_count() const { return block_count_; }
+    static constexpr std::size_t blocks_in(std::size_t mebibytes) { return mebibytes * (1 << 20) / kBlockSize; }
 
     /// Whether next_block() has one: the kernel is done with it, and it is not out on a lease.
     bool block_ready() const;

@@ -24,7 +24,6 @@ struct WriterCounters {
 
 struct MonitorCounters {
     std::atomic<std::uint64_t> processes{0};    // traced, ever
-    std::atomic<std::uint64_t> other_netns{0};  // sockets seen in other network namespaces than the capture's
     std::atomic<std::uint64_t> uninspected{0};  // sockets that the kernel would not let us look at
 };
 

@@ -1,12 +1,14 @@
-// What flows from monitor and session to gc.
+// What flows from monitor, session and the networks to gc.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
+#include <memory>
 #include <variant>
 
 #include "util/mailbox.h"
+#include "util/netns.h"
 
 namespace tracedump {
 
@@ -20,9 +22,21 @@ struct AwaitTail {
     std::chrono::milliseconds patience{};
 };
 
+class SocketWatch;  // gc/socket_watch.h
+
+/// The application has sockets in this network too.
+struct WatchNetwork {
+    std::shared_ptr<SocketWatch> watch;
+};
+
+/// It has none there any more.
+struct LeaveNetwork {
+    NetworkId network = 0;
+};
+
 struct StopCollecting {};
 
-using GcMessage = std::variant<ProcessEnded, AwaitTail, StopCollecting>;
+using GcMessage = std::variant<ProcessEnded, AwaitTail, WatchNetwork, LeaveNetwork, StopCollecting>;
 using GcMailbox = Mailbox<GcMessage>;
 
 }  // namespace tracedump

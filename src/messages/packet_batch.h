@@ -51,17 +51,20 @@ private:
     PacketRef ref_;
 };
 
-/// Gives a ring block back to the kernel when it goes out of scope. Moved, never copied.
+/// Gives a ring block back to the kernel when it goes out of scope, and keeps the ring until then. Moved, never copied.
 class BlockLease {
 public:
     BlockLease() = default;
-    explicit BlockLease(std::uint32_t* block_status, std::uint32_t given_back)
-        : status_(block_status), given_back_(given_back) {}
+    BlockLease(std::shared_ptr<const void> ring, std::uint32_t* block_status, std::uint32_t given_back)
+        : ring_(std::move(ring)), status_(block_status), given_back_(given_back) {}
     BlockLease(BlockLease&& other) noexcept
-        : status_(std::exchange(other.status_, nullptr)), given_back_(other.given_back_) {}
+        : ring_(std::move(other.ring_)),
+          status_(std::exchange(other.status_, nullptr)),
+          given_back_(other.given_back_) {}
     BlockLease& operator=(BlockLease&& other) noexcept {
         if (this != &other) {
             give_back();
+            ring_ = std::move(other.ring_);
             status_ = std::exchange(other.status_, nullptr);
             given_back_ = other.given_back_;
         }
@@ -73,10 +76,12 @@ public:
         // release: our last reads of the block happen before the kernel may write to it again.
         if (status_) std::atomic_ref(*status_).store(given_back_, std::memory_order_release);
         status_ = nullptr;
+        ring_.reset();
     }
 
 private:
-    std::uint32_t* status_ = nullptr;  // not owned; the ring outlives its leases
+    std::shared_ptr<const void> ring_;
+    std::uint32_t* status_ = nullptr;  // in the ring
     std::uint32_t given_back_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "util/mailbox.h"
+#include "util/netns.h"
 
 namespace tracedump {
 
@@ -35,11 +36,21 @@ struct OutputClosed {};
 /// gc: the last connections of the application have closed, or patience has run out.
 struct TailSettled {};
 
+/// gc: no socket of the application is left in that network, and none was for a while.
+struct NetworkIdle {
+    NetworkId network = 0;
+};
+
+/// capture: that network's ring is empty and no longer used.
+struct NetworkLeft {
+    NetworkId network = 0;
+};
+
 /// capture: everything up to the drain has been handed to the writer.
 struct CaptureDrained {};
 
-using SessionEvent =
-    std::variant<TracingBegan, CommandEnded, MonitorEnded, ThreadFailed, OutputClosed, TailSettled, CaptureDrained>;
+using SessionEvent = std::variant<TracingBegan, CommandEnded, MonitorEnded, ThreadFailed, OutputClosed, TailSettled,
+                                  NetworkIdle, NetworkLeft, CaptureDrained>;
 using SessionMailbox = Mailbox<SessionEvent>;
 
 }  // namespace tracedump

@@ -56,7 +56,7 @@ bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
 }  // namespace
 
 Monitor::Monitor(const Links& links, Targets targets)
-    : links_(links), targets_(std::move(targets)), sensor_(links.registry, links.counters) {}
+    : links_(links), targets_(std::move(targets)), sensor_(links.networks, links.counters) {}
 
 void Monitor::run() {
     MonitorEnded ended;

@@ -33,7 +33,7 @@ class Monitor {
 public:
     /// All borrowed; they must outlive run().
     struct Links {
-        PortRegistry& registry;
+        Networks& networks;
         MonitorInbox& inbox;
         SessionMailbox& session;
         GcMailbox& gc;

@@ -1,11 +1,8 @@
 #include "monitor/socket_probe.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,18 +88,6 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
     if (*transport == Transport::tcp && getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
         info.remote = endpoint_of(address, length);
     return info;
-}
-
-bool in_our_network(const UniqueFd& socket) {
-    static const ino_t ours = [] {
-        struct stat status {};
-        return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
-    }();
-    const UniqueFd theirs(ioctl(socket.get(), SIOCGSKNS));
-    struct stat status {};
-    // Without CAP_NET_ADMIN the kernel does not tell; most processes live where we live.
-    if (!theirs || fstat(theirs.get(), &status) != 0) return true;
-    return status.st_ino == ours;
 }
 
 void choose_udp_port(const UniqueFd& socket) {

@@ -27,9 +27,6 @@ UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error);
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);
 
-/// Whether the socket lives in the network namespace that tracedump runs, and captures, in (SIOCGSKNS).
-bool in_our_network(const UniqueFd& socket);
-
 /// Gives an unbound UDP socket its ephemeral port, exactly as the kernel does at the start of sendto and connect: the
 /// address it has so far, port 0 (inet_autobind in net/ipv4/af_inet.c). Never call it for TCP: bind would take the
 /// port away from connections to other remotes.

@@ -57,13 +57,6 @@ UniqueFd SocketSensor::borrow(Tracee& tracee, int fd) {
     return socket;
 }
 
-bool SocketSensor::is_ours_to_capture(const UniqueFd& socket, const SocketInfo& info) {
-    if (registry_.find(info.cookie) || in_our_network(socket)) return true;
-    if (counters_.other_netns.fetch_add(1) == 0)
-        log_warning("a traced process has sockets in another network namespace; they are not captured");
-    return false;
-}
-
 std::optional<SocketInfo> SocketSensor::look(Tracee& tracee, int fd) {
     const UniqueFd socket = borrow(tracee, fd);
     if (!socket) return std::nullopt;
@@ -74,93 +67,99 @@ void SocketSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemor
     const UniqueFd socket = borrow(tracee, call.fd);
     if (!socket) return;
     const auto info = inspect_socket(socket);
-    if (!info || !is_ours_to_capture(socket, *info)) return;
+    if (!info) return;
+    auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
+    if (!registry) return;
+    Entry entry{call, read, *info, std::move(registry)};
     if (call.kind == NetCall::Kind::bind)
-        enter_bind(tracee, call, *info, read);
+        enter_bind(tracee, entry);
     else if (info->transport == Transport::tcp)
-        enter_tcp(tracee, call, *info, read);
+        enter_tcp(tracee, entry);
     else
-        enter_udp(tracee, call, socket, *info, read);
+        enter_udp(tracee, std::move(entry), socket);
 }
 
-void SocketSensor::enter_bind(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read) {
-    if (info.local.port != 0) {  // bound already: this bind will fail
-        registry_.claim(info, realtime_now());
+void SocketSensor::enter_bind(Tracee& tracee, const Entry& entry) {
+    if (entry.socket.local.port != 0) {  // bound already: this bind will fail
+        entry.registry->claim(entry.socket, realtime_now());
         return;
     }
-    const auto address = read_address(call, read);
+    const auto address = read_address(entry.call, entry.read);
     if (address && address->endpoint && address->endpoint->port != 0) {
-        SocketInfo wanted = info;
+        SocketInfo wanted = entry.socket;
         wanted.local = *address->endpoint;
         wanted.bound = true;
-        registry_.claim(wanted, realtime_now());
+        entry.registry->claim(wanted, realtime_now());
     }
-    await_exit(tracee, call, info);
+    await_exit(tracee, entry);
 }
 
-void SocketSensor::enter_udp(Tracee& tracee, const NetCall& call, const UniqueFd& socket, SocketInfo info,
-                             const ReadMemory& read) {
+void SocketSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) {
+    const NetCall& call = entry.call;
     if (call.kind == NetCall::Kind::listen) return;
-    const bool wants_address = info.local.port == 0 || call.kind == NetCall::Kind::connect;
-    const auto address = wants_address ? read_address(call, read) : std::nullopt;
+    const bool wants_address = entry.socket.local.port == 0 || call.kind == NetCall::Kind::connect;
+    const auto address = wants_address ? read_address(call, entry.read) : std::nullopt;
     if (call.kind == NetCall::Kind::connect && address && address->unspecified_family) {
-        await_exit(tracee, call, info);  // a port that the kernel chose is given up, one that was bound stays
+        await_exit(tracee, entry);  // a port that the kernel chose is given up, one that was bound stays
         return;
     }
-    if (info.local.port == 0) {
+    if (entry.socket.local.port == 0) {
         choose_udp_port(socket);
-        if (const auto bound = inspect_socket(socket)) info = *bound;
+        if (const auto bound = inspect_socket(socket)) entry.socket = *bound;
     }
-    if (info.local.port != 0) {
-        registry_.claim(info, realtime_now());
+    if (entry.socket.local.port != 0) {
+        entry.registry->claim(entry.socket, realtime_now());
     } else if (address && address->endpoint) {
         // IP_BIND_ADDRESS_NO_PORT, or no port free: as for TCP, the kernel chooses when it knows the remote.
-        await_port(tracee, call, info, destination(*address->endpoint, info.local));
+        await_port(tracee, entry, destination(*address->endpoint, entry.socket.local));
     }
 }
 
-void SocketSensor::enter_tcp(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read) {
-    if (call.kind == NetCall::Kind::listen) {
-        if (info.local.port != 0)
-            registry_.claim(info, realtime_now());
+void SocketSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
+    const SocketInfo& socket = entry.socket;
+    if (entry.call.kind == NetCall::Kind::listen) {
+        if (socket.local.port != 0)
+            entry.registry->claim(socket, realtime_now());
         else
-            await_exit(tracee, call, info);
+            await_exit(tracee, entry);
         return;
     }
-    if (!begins_connection(call) || info.remote) {
+    if (!begins_connection(entry.call) || socket.remote) {
         // Sending on a connection: one that we saw begin, or that was handed to the tracee from outside.
-        if (info.local.port != 0) registry_.claim(info, realtime_now());
+        if (socket.local.port != 0) entry.registry->claim(socket, realtime_now());
         return;
     }
-    const auto address = read_address(call, read);
+    const auto address = read_address(entry.call, entry.read);
     if (!address) return;
     if (address->unspecified_family) {
-        await_exit(tracee, call, info).dissolves = true;
+        await_exit(tracee, entry).dissolves = true;
         return;
     }
     if (!address->endpoint) return;
-    const Endpoint remote = destination(*address->endpoint, info.local);
-    const auto known = registry_.find(info.cookie);
-    if (known && known->socket.bound && known->socket.local.port == info.local.port)
-        await_exit(tracee, call, info).remote = remote;  // the port is in the set since bind
+    const Endpoint remote = destination(*address->endpoint, socket.local);
+    const auto known = entry.registry->find(socket.cookie);
+    if (known && known->socket.bound && known->socket.local.port == socket.local.port)
+        await_exit(tracee, entry).remote = remote;  // the port is in the set since bind
     else
-        await_port(tracee, call, info, remote);
+        await_port(tracee, entry, remote);
 }
 
-CallUnderWay& SocketSensor::await_exit(Tracee& tracee, const NetCall& call, const SocketInfo& info) {
+CallUnderWay& SocketSensor::await_exit(Tracee& tracee, const Entry& entry) {
     CallUnderWay under_way;
-    under_way.kind = call.kind;
-    under_way.fd = call.fd;
-    under_way.cookie = info.cookie;
-    return tracee.under_way.emplace(under_way);
+    under_way.kind = entry.call.kind;
+    under_way.fd = entry.call.fd;
+    under_way.cookie = entry.socket.cookie;
+    under_way.registry = entry.registry;
+    return tracee.under_way.emplace(std::move(under_way));
 }
 
-void SocketSensor::await_port(Tracee& tracee, const NetCall& call, const SocketInfo& info, const Endpoint& remote) {
-    CallUnderWay& under_way = await_exit(tracee, call, info);
-    under_way.window = registry_.open_window(info.cookie, info.transport, remote, realtime_now());
+void SocketSensor::await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote) {
+    CallUnderWay& under_way = await_exit(tracee, entry);
+    const SocketInfo& socket = entry.socket;
+    under_way.window = entry.registry->open_window(socket.cookie, socket.transport, remote, realtime_now());
     under_way.remote = remote;
     // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
-    under_way.stale_port = info.local.port;
+    under_way.stale_port = socket.local.port;
     blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
 }
 
@@ -171,9 +170,9 @@ void SocketSensor::settle(Tracee& tracee, SocketInfo info) {
     if (call.kind == NetCall::Kind::bind) info.bound = true;
     if (call.dissolves) info.local.port = 0;
     if (call.window)
-        registry_.close_window(*call.window, info);
+        call.registry->close_window(*call.window, info);
     else
-        registry_.claim(info, realtime_now());
+        call.registry->claim(info, realtime_now());
     call.settled = true;
     blocked_.erase(tracee.tid);
 }
@@ -193,23 +192,27 @@ void SocketSensor::at_exit(Tracee& tracee) {
 }
 
 void SocketSensor::abandon(Tracee& tracee) {
-    if (tracee.under_way && tracee.under_way->window) registry_.close_window(*tracee.under_way->window, std::nullopt);
+    if (const auto& call = tracee.under_way; call && call->window)
+        call->registry->close_window(*call->window, std::nullopt);
     tracee.under_way.reset();
     blocked_.erase(tracee.tid);
 }
 
 void SocketSensor::adopt_open_sockets(Tracee& tracee) {
     const pid_t pid = tracee.tgid != 0 ? tracee.tgid : tracee.tid;
-    std::vector<SocketInfo> found;
+    std::map<std::shared_ptr<PortRegistry>, std::vector<SocketInfo>> found;
     for (const int fd : ProcFs().socket_descriptors(pid, tracee.tid)) {
         const UniqueFd socket = borrow(tracee, fd);
         if (!socket) continue;
         const auto info = inspect_socket(socket);
-        if (!info || info->local.port == 0 || !is_ours_to_capture(socket, *info)) continue;
-        found.push_back(*info);
-        found.back().bound = true;  // as far as anyone can tell now
+        if (!info || info->local.port == 0) continue;
+        const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
+        if (!registry) continue;
+        auto& sockets = found[registry];
+        sockets.push_back(*info);
+        sockets.back().bound = true;  // as far as anyone can tell now
     }
-    registry_.claim(found, realtime_now());
+    for (const auto& [registry, sockets] : found) registry->claim(sockets, realtime_now());
 }
 
 std::optional<SocketSensor::Clock::time_point> SocketSensor::next_question() const {

@@ -15,7 +15,7 @@
 #include "messages/counters.h"
 #include "monitor/net_call.h"
 #include "monitor/tracee.h"
-#include "ports/port_registry.h"
+#include "ports/networks.h"
 
 namespace tracedump {
 
@@ -23,7 +23,7 @@ class SocketSensor {
 public:
     using Clock = std::chrono::steady_clock;
 
-    SocketSensor(PortRegistry& registry, MonitorCounters& counters) : registry_(registry), counters_(counters) {}
+    SocketSensor(Networks& networks, MonitorCounters& counters) : networks_(networks), counters_(counters) {}
 
     /// A tracee is about to make `call`. If its outcome must be seen, tracee.under_way is set.
     void at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read);
@@ -48,18 +48,24 @@ private:
         std::chrono::microseconds pause;
     };
 
+    /// A call at its entry, and the socket that it is made on.
+    struct Entry {
+        const NetCall& call;
+        const ReadMemory& read;
+        SocketInfo socket;
+        std::shared_ptr<PortRegistry> registry;
+    };
+
     std::optional<SocketInfo> look(Tracee& tracee, int fd);
     UniqueFd borrow(Tracee& tracee, int fd);
-    bool is_ours_to_capture(const UniqueFd& socket, const SocketInfo& info);
-    void enter_udp(Tracee& tracee, const NetCall& call, const UniqueFd& socket, SocketInfo info,
-                   const ReadMemory& read);
-    void enter_tcp(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read);
-    void enter_bind(Tracee& tracee, const NetCall& call, const SocketInfo& info, const ReadMemory& read);
-    CallUnderWay& await_exit(Tracee& tracee, const NetCall& call, const SocketInfo& info);
-    void await_port(Tracee& tracee, const NetCall& call, const SocketInfo& info, const Endpoint& remote);
+    void enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket);
+    void enter_tcp(Tracee& tracee, const Entry& entry);
+    void enter_bind(Tracee& tracee, const Entry& entry);
+    CallUnderWay& await_exit(Tracee& tracee, const Entry& entry);
+    void await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote);
     void settle(Tracee& tracee, SocketInfo info);
 
-    PortRegistry& registry_;
+    Networks& networks_;
     MonitorCounters& counters_;
     std::map<pid_t, Blocked> blocked_;  // tracees with a window open, by tid
 };

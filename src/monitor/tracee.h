@@ -4,10 +4,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "monitor/net_call.h"
-#include "ports/socket.h"
+#include "ports/port_registry.h"
 #include "util/fd.h"
 
 namespace tracedump {
@@ -17,11 +18,12 @@ struct CallUnderWay {
     NetCall::Kind kind = NetCall::Kind::connect;
     int fd = -1;
     SocketCookie cookie = 0;
-    std::optional<std::uint64_t> window;  // of a connect whose port was not known at entry
-    std::optional<Endpoint> remote;       // that it asked for
-    std::uint16_t stale_port = 0;         // which the socket may still show from a connection before
-    bool dissolves = false;               // connect to AF_UNSPEC
-    bool settled = false;                 // what it became is known already
+    std::shared_ptr<PortRegistry> registry;  // of the socket's network
+    std::optional<std::uint64_t> window;     // of a connect whose port was not known at entry
+    std::optional<Endpoint> remote;          // that it asked for
+    std::uint16_t stale_port = 0;            // which the socket may still show from a connection before
+    bool dissolves = false;                  // connect to AF_UNSPEC
+    bool settled = false;                    // what it became is known already
 };
 
 struct Tracee {

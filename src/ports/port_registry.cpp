@@ -120,6 +120,11 @@ std::optional<Claim> PortRegistry::find(SocketCookie cookie) const {
     return known->second;
 }
 
+bool PortRegistry::idle() const {
+    std::lock_guard lock(mutex_);
+    return sockets_.empty() && current_.pending().empty();
+}
+
 std::vector<Claim> PortRegistry::living() const {
     std::lock_guard lock(mutex_);
     std::vector<Claim> claims;

@@ -53,6 +53,9 @@ public:
     /// The claim of a socket that is alive.
     std::optional<Claim> find(SocketCookie cookie) const;
 
+    /// Whether no socket is alive and no connect under way.
+    bool idle() const;
+
     /// What is alive, for a sweep.
     std::vector<Claim> living() const;
 

@@ -109,7 +109,7 @@ class Truth:
 
     def __init__(self, lab, namespace, device, largest):
         self.lab, self.namespace = lab, namespace
-        self.path = lab.folder / "truth.pcap"
+        self.path = lab.folder / ("truth.pcap" if namespace == lab.near else f"truth-{namespace}.pcap")
         self.sentinel = "127.0.0.1" if device == "any" else FAR
         # Immediate mode divides its buffer into slots for the largest packet: 4,000 for GSO packets of 64 KiB.
         self.tcpdump = lab.start(["tcpdump", "-i", device, "-B", "262144", "-U", "--immediate-mode", "-s", str(largest),
@@ -219,8 +219,8 @@ class Lab:
     def tracedump(self, arguments, **options):
         return Tracedump(self, arguments, **options)
 
-    def truth(self, device="any", largest=66000):
-        return Truth(self, self.near, device, largest)
+    def truth(self, device="any", largest=66000, namespace=None):
+        return Truth(self, namespace or self.near, device, largest)
 
     def launch(self, command, options=(), status=0, deadline=DEADLINE):
         """Runs a command under tracedump to its end."""

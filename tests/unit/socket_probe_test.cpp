@@ -178,7 +178,5 @@ TEST(BorrowDescriptor, GivesTheSameSocketAndTellsWhenThereIsNone) {
     EXPECT_EQ(error, EBADF);
 }
 
-TEST(InOurNetwork, OurOwnSocketsAre) { EXPECT_TRUE(in_our_network(open_socket(AF_INET, SOCK_DGRAM))); }
-
 }  // namespace
 }  // namespace tracedump

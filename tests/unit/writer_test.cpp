@@ -52,7 +52,7 @@ protected:
         packet.data = payload_.data();
         packet.captured_length = packet.original_length = kPayload;
         packet.address = address_;
-        return {std::vector(packets, packet), {}, BlockLease(&status, kGivenBack)};
+        return {std::vector(packets, packet), {}, BlockLease(nullptr, &status, kGivenBack)};
     }
 
     /// Writes batches of these sizes to the sink and stops.
@@ -164,7 +164,7 @@ TEST_F(WriterTest, AReaderThatIsGoneIsNoFailure) {
 TEST(BlockLease, GivesItsBlockBackOnce) {
     std::uint32_t status = kOut;
     {
-        BlockLease first(&status, kGivenBack);
+        BlockLease first(nullptr, &status, kGivenBack);
         BlockLease second(std::move(first));
         first.give_back();  // NOLINT: moved from, has nothing to give
         EXPECT_EQ(status, kOut);
@@ -175,10 +175,21 @@ TEST(BlockLease, GivesItsBlockBackOnce) {
     EXPECT_EQ(status, kGivenBack);
 }
 
+TEST(BlockLease, KeepsItsRingUntilTheBlockIsBack) {
+    std::uint32_t status = 0;
+    auto ring = std::make_shared<int>();
+    BlockLease lease(ring, &status, kGivenBack);
+    EXPECT_EQ(ring.use_count(), 2);
+    BlockLease other(std::move(lease));
+    EXPECT_EQ(ring.use_count(), 2);
+    other.give_back();
+    EXPECT_EQ(ring.use_count(), 1);
+}
+
 TEST(BlockLease, AssigningGivesTheOldBlockBack) {
     std::uint32_t first_status = kOut, second_status = kOut;
-    BlockLease lease(&first_status, kGivenBack);
-    lease = BlockLease(&second_status, kGivenBack);
+    BlockLease lease(nullptr, &first_status, kGivenBack);
+    lease = BlockLease(nullptr, &second_status, kGivenBack);
     EXPECT_EQ(first_status, kGivenBack);
     EXPECT_EQ(second_status, kOut);
     lease.give_back();

@@ -1,0 +1,110 @@
+#include "app/network_table.h"
+
+#include "gc/socket_watch.h"
+#include "util/error.h"
+#include "util/log.h"
+
+namespace tracedump {
+
+namespace {
+
+// A network that was used this recently may be about to be used again. The monitor needs far less from of() to the
+// claim that makes the network busy.
+constexpr std::chrono::seconds kInUse{1};
+
+void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& registry) {
+    const auto statistics = ring.statistics();
+    sum.ring.received += statistics.received;
+    sum.ring.dropped += statistics.dropped;
+    const auto ports = registry.totals();
+    sum.ports.sockets += ports.sockets;
+    sum.ports.ports += ports.ports;
+    sum.ports.living += ports.living;
+}
+
+}  // namespace
+
+NetworkTable::Network::Network(const Settings& settings)
+    : ring(settings.ring_mebibytes),
+      filter(ring.socket(), settings.snaplen),
+      registry([this](const PortSet& set) { filter.update(set); }),
+      id(network_of_socket(ring.socket())),
+      last_used(Clock::now()) {}
+
+std::shared_ptr<PortRegistry> NetworkTable::registry_of(const std::shared_ptr<Network>& network) const {
+    return {network, &network->registry};
+}
+
+void NetworkTable::open_first(std::optional<pid_t> target) {
+    std::lock_guard lock(mutex_);
+    std::optional<NetworkVisit> visit;
+    // A target that is gone, or not ours to trace, is the monitor's to complain about.
+    if (target)
+        if (const UniqueFd network = open_network_of_process(*target)) visit.emplace(network);
+    open_locked(!visit || !visit->abroad());
+    first_ = open_.begin()->first;
+}
+
+/// Opens the network that the calling thread is in.
+void NetworkTable::open_locked(bool home) {
+    const auto network = std::make_shared<Network>(settings_);
+    const auto registry = registry_of(network);
+    auto watch = std::make_shared<SocketWatch>(network->id, registry, home);
+    links_.capture.post(WatchRing{network->id,
+                                  {network, &network->ring},
+                                  std::shared_ptr<const Published<PortSet>>(network, &registry->snapshot())});
+    links_.gc.post(WatchNetwork{std::move(watch)});
+    open_.emplace(network->id, network);
+}
+
+std::shared_ptr<PortRegistry> NetworkTable::of(NetworkId id, int socket) {
+    std::lock_guard lock(mutex_);
+    // What the kernel does not name is most likely where everybody is.
+    const auto known = open_.find(id != 0 ? id : first_);
+    if (known != open_.end()) {
+        known->second->last_used = Clock::now();
+        return registry_of(known->second);
+    }
+    if (refused_.contains(id)) return nullptr;
+    try {
+        const NetworkVisit visit(open_network_of_socket(socket));
+        open_locked(false);
+        log_engine("network {}: opened", id);
+        return registry_of(open_.at(id));
+    } catch (const Error& error) {
+        refused_.insert(id);
+        log_warning("a traced process has sockets in another network namespace, which are not captured: {}",
+                    error.what());
+        return nullptr;
+    }
+}
+
+void NetworkTable::leave(NetworkId id) {
+    std::lock_guard lock(mutex_);
+    const auto known = open_.find(id);
+    if (known == open_.end() || id == first_) return;
+    if (!known->second->registry.idle() || known->second->last_used + kInUse > Clock::now()) return;
+    log_engine("network {}: left", id);
+    leaving_.insert(*known);
+    open_.erase(known);
+    links_.capture.post(LeaveRing{id});
+    links_.gc.post(LeaveNetwork{id});
+}
+
+void NetworkTable::left(NetworkId id) {
+    std::lock_guard lock(mutex_);
+    const auto known = leaving_.find(id);
+    if (known == leaving_.end()) return;
+    add(past_, known->second->ring, known->second->registry);
+    leaving_.erase(known);
+}
+
+NetworkTable::Totals NetworkTable::totals() {
+    std::lock_guard lock(mutex_);
+    Totals sum = past_;
+    for (const auto& [id, network] : open_) add(sum, network->ring, network->registry);
+    for (const auto& [id, network] : leaving_) add(sum, network->ring, network->registry);
+    return sum;
+}
+
+}  // namespace tracedump

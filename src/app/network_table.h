@@ -1,0 +1,83 @@
+// The networks under capture, each with a ring, a filter and a registry of its own: the first when the session begins,
+// the others when a tracee first uses a socket there. A network that the application has left is let go, since a packet
+// socket keeps a network namespace, with its devices, in existence.
+//
+// of() runs on the monitor thread, all else on the main thread; one mutex keeps them apart. Whoever uses a ring or a
+// registry shares its ownership.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_set>
+
+#include "capture/capture.h"
+#include "capture/kernel_filter.h"
+#include "messages/gc_message.h"
+#include "ports/networks.h"
+
+namespace tracedump {
+
+class NetworkTable : public Networks {
+public:
+    struct Settings {
+        std::size_t ring_mebibytes = 64;  // of each network
+        std::uint32_t snaplen = 0;        // bytes that the kernel keeps of a packet
+    };
+    /// Borrowed.
+    struct Links {
+        CaptureMailbox& capture;
+        GcMailbox& gc;
+    };
+
+    NetworkTable(const Settings& settings, const Links& links) : settings_(settings), links_(links) {}
+
+    /// The network of process `target`, or without one our own. Throws Error.
+    void open_first(std::optional<pid_t> target);
+
+    std::shared_ptr<PortRegistry> of(NetworkId id, int socket) override;
+
+    /// gc finds nothing of the application in a network: begin to leave it, unless that has changed.
+    void leave(NetworkId id);
+
+    /// capture has left it.
+    void left(NetworkId id);
+
+    struct Totals {
+        PacketRing::Statistics ring;
+        PortRegistry::Totals ports;
+    };
+    /// Of all networks, those that were left included.
+    Totals totals();
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    struct Network {
+        explicit Network(const Settings& settings);
+
+        PacketRing ring;
+        KernelFilter filter;
+        PortRegistry registry;
+        const NetworkId id;
+        Clock::time_point last_used;
+    };
+
+    void open_locked(bool home);
+    std::shared_ptr<PortRegistry> registry_of(const std::shared_ptr<Network>& network) const;
+
+    const Settings settings_;
+    const Links links_;
+    std::mutex mutex_;  // guards all below
+    NetworkId first_ = 0;
+    std::map<NetworkId, std::shared_ptr<Network>> open_;
+    std::multimap<NetworkId, std::shared_ptr<Network>> leaving_;
+    std::unordered_set<NetworkId> refused_;
+    Totals past_;
+};
+
+}  // namespace tracedump

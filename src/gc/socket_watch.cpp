@@ -1,0 +1,84 @@
+#include "gc/socket_watch.h"
+
+#include <algorithm>
+
+#include "gc/proc_net.h"
+#include "util/error.h"
+#include "util/log.h"
+
+namespace tracedump {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSweepWithDeaths{5000};     // a net for lost multicasts
+constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death
+constexpr milliseconds kSweepAfterExit{100};       // without deaths: let a few exits come together
+constexpr milliseconds kIdleUntilLeft{2000};       // as long as the tail of a capture may be
+
+std::unique_ptr<SocketTable> open_table(bool home) {
+    try {
+        return std::make_unique<SockDiagTable>();
+    } catch (const Error& error) {
+        if (!home) throw;
+        log_engine("gc: {}; reading /proc/net instead", error.what());
+        return std::make_unique<ProcNetTable>();
+    }
+}
+
+std::optional<SocketDeaths> open_deaths() {
+    try {
+        return std::make_optional<SocketDeaths>();
+    } catch (const Error& error) {
+        log_engine("gc: {}; sweeping more often instead", error.what());
+        return std::nullopt;
+    }
+}
+
+}  // namespace
+
+SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home)
+    : network_(network),
+      home_(home),
+      registry_(std::move(registry)),
+      table_(open_table(home)),
+      deaths_(open_deaths()),
+      collector_(*registry_, *table_),
+      next_sweep_(Clock::now() + kSweepWithoutDeaths) {}
+
+void SocketWatch::hear_deaths() {
+    const auto heard = deaths_->take();
+    collector_.sockets_died(heard.dead, realtime_now());
+    if (heard.lost_some) next_sweep_ = Clock::now();
+}
+
+void SocketWatch::expect_deaths() {
+    if (!deaths_) next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterExit);
+}
+
+void SocketWatch::sweep_if_due(Timestamp judged_until) {
+    if (Clock::now() < next_sweep_) return;
+    log_engine("gc: sweep");
+    collector_.sweep(realtime_now());
+    registry_->forget_dead(judged_until);
+    next_sweep_ = Clock::now() + (deaths_ ? kSweepWithDeaths : kSweepWithoutDeaths);
+}
+
+bool SocketWatch::take_idle() {
+    if (home_ || !registry_->idle()) {
+        idle_since_.reset();
+        return false;
+    }
+    const auto now = Clock::now();
+    if (!idle_since_) idle_since_ = now;
+    if (now < *idle_since_ + kIdleUntilLeft) return false;
+    idle_since_ = now;
+    return true;
+}
+
+SocketWatch::Clock::time_point SocketWatch::next_due() const {
+    return idle_since_ ? std::min(next_sweep_, *idle_since_ + kIdleUntilLeft) : next_sweep_;
+}
+
+}  // namespace tracedump

@@ -1,0 +1,54 @@
+// What gc has of one network: its table of sockets, the deaths it announces, and who decides what they mean.
+// Opened in that network by any thread, before its first claim, so that no death is missed; then the gc thread's.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "gc/collector.h"
+#include "gc/sock_diag.h"
+#include "util/netns.h"
+
+namespace tracedump {
+
+class SocketWatch {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    /// `home`: the network is tracedump's own, and never left. Opens what the kernel allows: deaths and table by
+    /// sock_diag, or the table alone, or at home /proc/net. Throws Error.
+    SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home);
+
+    NetworkId network() const { return network_; }
+
+    /// Readable when deaths wait; -1 if they are not announced.
+    int fd() const { return deaths_ ? deaths_->fd() : -1; }
+
+    void hear_deaths();
+
+    /// A process has ended, and probably sockets with it.
+    void expect_deaths();
+
+    /// Sweeps if it is time, and forgets dead claims whose packets have all been judged.
+    void sweep_if_due(Timestamp judged_until);
+
+    bool tail_settled() { return collector_.tail_settled(); }
+
+    /// Whether this network can be left: for a while nothing of the application was there. True once each while.
+    bool take_idle();
+
+    Clock::time_point next_due() const;
+
+private:
+    const NetworkId network_;
+    const bool home_;
+    const std::shared_ptr<PortRegistry> registry_;
+    std::unique_ptr<SocketTable> table_;
+    std::optional<SocketDeaths> deaths_;
+    Collector collector_;
+    Clock::time_point next_sweep_;
+    std::optional<Clock::time_point> idle_since_;
+};
+
+}  // namespace tracedump

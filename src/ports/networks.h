@@ -1,0 +1,20 @@
+// Ports are numbers of a network namespace: each that the application uses has a registry of its own.
+#pragma once
+
+#include <memory>
+
+#include "ports/port_registry.h"
+#include "util/netns.h"
+
+namespace tracedump {
+
+class Networks {
+public:
+    virtual ~Networks() = default;
+
+    /// The registry for sockets of network `id`, of which `socket` is one. When this returns, that network is being
+    /// captured. Null if it cannot be, which has been said. Monitor thread.
+    virtual std::shared_ptr<PortRegistry> of(NetworkId id, int socket) = 0;
+};
+
+}  // namespace tracedump

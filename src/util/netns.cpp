@@ -1,0 +1,59 @@
+#include "util/netns.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <exception>
+
+#include "util/error.h"
+
+namespace tracedump {
+
+namespace {
+
+constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE, not in every libc
+
+ino_t inode_of(const UniqueFd& fd) {
+    struct stat status {};
+    return fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
+}
+
+}  // namespace
+
+NetworkId network_of_socket(int socket) {
+    std::uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    if (getsockopt(socket, SOL_SOCKET, kNetnsCookie, &cookie, &length) == 0) return cookie;
+    const UniqueFd network(ioctl(socket, SIOCGSKNS));
+    return network ? inode_of(network) : 0;
+}
+
+UniqueFd open_network_of_socket(int socket) {
+    UniqueFd network(ioctl(socket, SIOCGSKNS));
+    if (!network) throw_errno(errno, "finding the network namespace of a socket");
+    return network;
+}
+
+UniqueFd open_network_of_process(pid_t pid) {
+    return UniqueFd(open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+NetworkVisit::NetworkVisit(const UniqueFd& network) {
+    UniqueFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (!home) throw_errno(errno, "opening our own network namespace");
+    if (inode_of(home) == inode_of(network)) return;
+    if (setns(network.get(), CLONE_NEWNET) != 0) throw_errno(errno, "entering another network namespace");
+    home_ = std::move(home);
+}
+
+NetworkVisit::~NetworkVisit() {
+    // We were there before: only a kernel that is out of memory could refuse, and to go on abroad would be wrong.
+    if (home_ && setns(home_.get(), CLONE_NEWNET) != 0) std::terminate();
+}
+
+}  // namespace tracedump
