@@ -8,8 +8,8 @@ namespace tracedump {
 
 namespace {
 
-// A network that was used this recently may be about to be used again. The monitor needs far less from of() to the
-// claim that makes the network busy.
+// A network that was used this recently may be about to be used again. Who called of() needs far less than that until
+// the claim that makes the network busy.
 constexpr std::chrono::seconds kInUse{1};
 
 void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& registry) {

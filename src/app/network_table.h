@@ -2,8 +2,8 @@
 // the others when a tracee first uses a socket there. A network that the application has left is let go, since a packet
 // socket keeps a network namespace, with its devices, in existence.
 //
-// of() runs on the monitor thread, all else on the main thread; one mutex keeps them apart. Whoever uses a ring or a
-// registry shares its ownership.
+// of() runs on the monitor and gc threads, all else on the main thread; one mutex keeps them apart. Whoever uses a ring
+// or a registry shares its ownership.
 #pragma once
 
 #include <sys/types.h>

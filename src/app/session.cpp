@@ -12,7 +12,7 @@
 
 #include "monitor/attach.h"
 #include "monitor/launch.h"
-#include "monitor/socket_probe.h"
+#include "ports/socket_probe.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -74,7 +74,7 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       networks_({options.buffer_mebibytes, kernel_snaplen(options)}, {capture_inbox_, gc_inbox_}),
       monitor_({networks_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
       capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}),
-      gc_({gc_inbox_, inbox_, capture_counters_}),
+      gc_({networks_, gc_inbox_, inbox_, capture_counters_}),
       writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
     networks_.open_first(launched_ ? std::nullopt : std::optional(options.pids.front()));
     writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(PacketRing::blocks_in(options.buffer_mebibytes)));

@@ -20,12 +20,13 @@ void Gc::run() {
         wait();
         if (!take_messages()) return;
         for (const auto& watch : watches_) attend(*watch);
+        adopter_.look_if_due();
         if (tail_deadline_) check_tail();
     }
 }
 
 void Gc::wait() {
-    auto until = Clock::now() + (tail_deadline_ ? kTailCheck : kIdleWait);
+    auto until = std::min(Clock::now() + (tail_deadline_ ? kTailCheck : kIdleWait), adopter_.next_due());
     // poll(2) passes over a negative descriptor.
     std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}};
     for (const auto& watch : watches_) {
@@ -46,7 +47,12 @@ bool Gc::take_messages() {
             watches_.push_back(watch->watch);
         } else if (const auto* leave = std::get_if<LeaveNetwork>(&*message)) {
             std::erase_if(watches_, [&](const auto& watched) { return watched->network() == leave->network; });
-        } else {  // ProcessEnded
+        } else if (const auto* began = std::get_if<ProcessBegan>(&*message)) {
+            adopter_.process_began(began->pid);
+        } else if (const auto* user = std::get_if<UsesIoUring>(&*message)) {
+            adopter_.uses_io_uring(user->pid);
+        } else if (const auto* ended = std::get_if<ProcessEnded>(&*message)) {
+            adopter_.process_ended(ended->pid);
             for (const auto& watched : watches_) watched->expect_deaths();
         }
     }

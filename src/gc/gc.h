@@ -1,6 +1,7 @@
 // The gc thread: hears from the kernel which sockets died in each network, sweeps now and then for what it did not
-// hear, and forgets dead claims once capture has judged all their packets. Reads sock_diag (or /proc/net) and its
-// mailbox; emits NetworkIdle and TailSettled. Never touches tracees, rings or files.
+// hear, adopts sockets that the monitor could not see being born, and forgets dead claims once capture has judged all
+// their packets. Reads sock_diag (or /proc/net), the tracees' descriptors and its mailbox; emits NetworkIdle and
+// TailSettled. Never stops a tracee, never touches rings or files.
 #pragma once
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "gc/adopter.h"
 #include "gc/socket_watch.h"
 #include "messages/counters.h"
 #include "messages/gc_message.h"
@@ -19,12 +21,13 @@ class Gc {
 public:
     /// All borrowed; they must outlive run().
     struct Links {
+        Networks& networks;
         GcMailbox& inbox;
         SessionMailbox& session;
         const CaptureCounters& capture;
     };
 
-    explicit Gc(const Links& links) : links_(links) {}
+    explicit Gc(const Links& links) : links_(links), adopter_(links.networks) {}
 
     /// The thread's body: returns after StopCollecting.
     void run();
@@ -39,6 +42,7 @@ private:
 
     Links links_;
     std::vector<std::shared_ptr<SocketWatch>> watches_;
+    Adopter adopter_;
     std::optional<Clock::time_point> tail_deadline_;  // while the session waits for the tail
 };
 

@@ -12,6 +12,16 @@
 
 namespace tracedump {
 
+/// A process is traced from now on: it may get sockets that no system call shows.
+struct ProcessBegan {
+    pid_t pid = 0;
+};
+
+/// It has set up an io_uring, through which it can open and connect sockets.
+struct UsesIoUring {
+    pid_t pid = 0;
+};
+
 /// A traced process has ended, and with it, probably, sockets: worth a look before the next sweep is due.
 struct ProcessEnded {
     pid_t pid = 0;
@@ -36,7 +46,8 @@ struct LeaveNetwork {
 
 struct StopCollecting {};
 
-using GcMessage = std::variant<ProcessEnded, AwaitTail, WatchNetwork, LeaveNetwork, StopCollecting>;
+using GcMessage =
+    std::variant<ProcessBegan, UsesIoUring, ProcessEnded, AwaitTail, WatchNetwork, LeaveNetwork, StopCollecting>;
 using GcMailbox = Mailbox<GcMessage>;
 
 }  // namespace tracedump

@@ -77,8 +77,7 @@ void Monitor::begin() {
         command_ = launch(*targets_.command, options);
         Tracee& tracee = tracee_of(command_->pid);
         tracee.tgid = command_->pid;
-        processes_.insert(command_->pid);
-        ++links_.counters.processes;
+        process_began(command_->pid);
     } else {
         stop_at_calls_ = true;
         for (const pid_t pid : targets_.pids) {
@@ -88,8 +87,7 @@ void Monitor::begin() {
                 tracee.interrupted = true;
                 awaited_.insert(tid);
             }
-            processes_.insert(pid);
-            ++links_.counters.processes;
+            process_began(pid);
         }
         awaited_until_ = Clock::now() + kFirstStopPatience;
     }
@@ -235,9 +233,14 @@ void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
     // clone(2) makes threads, but processes too; if the child is gone already, it was what most are.
     tracee.tgid = is_process ? child : static_cast<pid_t>(ProcFs().status_number(child, "Tgid").value_or(parent.tgid));
     if (tracee.tgid != child) return;
-    processes_.insert(child);
-    ++links_.counters.processes;
+    process_began(child);
     log_process("process {}: new process {}", parent.tgid, child);
+}
+
+void Monitor::process_began(pid_t pid) {
+    processes_.insert(pid);
+    ++links_.counters.processes;
+    links_.gc.post(ProcessBegan{pid});
 }
 
 void Monitor::on_exec(Tracee& tracee) {
@@ -264,7 +267,7 @@ void Monitor::on_call_stop(Tracee& tracee) {
     __ptrace_syscall_info info{};
     if (ptrace_calls::syscall_info(tracee.tid, info) != 0) return;
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
-        learn([&] { sensor_.at_exit(tracee); });
+        learn([&] { sensor_.at_exit(tracee, info.exit.rval); });
         return;
     }
     std::array<std::uint64_t, 6> arguments{};
@@ -284,7 +287,10 @@ void Monitor::on_call_stop(Tracee& tracee) {
     const auto call = decode_net_call(info.arch, number, arguments, read);
     if (!call) return;
     log_syscall("thread {}: {} on descriptor {}", tracee.tid, to_text(call->kind), call->fd);
-    learn([&] { sensor_.at_entry(tracee, *call, read); });
+    if (call->kind == NetCall::Kind::io_uring_setup)
+        links_.gc.post(UsesIoUring{tracee.tgid});
+    else
+        learn([&] { sensor_.at_entry(tracee, *call, read); });
 }
 
 void Monitor::on_trap_stop(Tracee& tracee) {
@@ -308,7 +314,7 @@ void Monitor::adopt_sockets_of_targets() {
     std::unordered_set<pid_t> seen;
     for (auto& [tid, tracee] : tracees_) {
         const pid_t process = tracee.tgid;
-        if (seen.contains(process) || (process == tid && ProcFs().socket_descriptors(process, tid).empty())) continue;
+        if (seen.contains(process) || (process == tid && ProcFs().descriptors(process, tid).empty())) continue;
         seen.insert(process);
         sensor_.adopt_open_sockets(tracee);
     }

@@ -64,6 +64,7 @@ private:
     void on_end(pid_t tid, const WaitStatus& status);
     void on_event_stop(Tracee& tracee, int event);
     void on_new_child(const Tracee& parent, pid_t child, bool is_process);
+    void process_began(pid_t pid);
     void on_exec(Tracee& tracee);
     void on_call_stop(Tracee& tracee);
     void on_trap_stop(Tracee& tracee);

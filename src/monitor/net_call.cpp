@@ -55,6 +55,9 @@ constexpr CallTable kArm{{{282, Kind::bind},
                           {290, Kind::sendto},
                           {296, Kind::sendmsg},
                           {374, Kind::sendmmsg}}};
+// Everywhere, as every call since Linux 5.1. Rare calls, by which a process comes to sockets that are shown by no
+// other.
+constexpr std::array<Numbered, 2> kEverywhere{{{438, Kind::pidfd_getfd}, {425, Kind::io_uring_setup}}};
 // include/uapi/linux/net.h: the first argument of socketcall(2)
 constexpr CallTable kSocketcall{{{2, Kind::bind},
                                  {3, Kind::connect},
@@ -63,7 +66,7 @@ constexpr CallTable kSocketcall{{{2, Kind::bind},
                                  {16, Kind::sendmsg},
                                  {20, Kind::sendmmsg}}};
 
-std::optional<Kind> look_up(const CallTable& table, std::uint64_t number) {
+std::optional<Kind> look_up(std::span<const Numbered> table, std::uint64_t number) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const Numbered& n) { return n.number == number; });
     if (found == table.end()) return std::nullopt;
     return found->kind;
@@ -81,6 +84,10 @@ NetCall with_arguments(Kind kind, std::span<const std::uint64_t, 6> arguments, b
             call.length = static_cast<std::uint32_t>(arguments[2]);
             break;
         case Kind::listen:
+            break;
+        case Kind::pidfd_getfd:
+        case Kind::io_uring_setup:
+            call.fd = -1;
             break;
         case Kind::sendto:
             call.flags = static_cast<std::uint32_t>(arguments[3]);
@@ -120,6 +127,9 @@ std::optional<NetCall> decode_socketcall(std::span<const std::uint64_t, 6> argum
         case Kind::sendto:
             count = 6;
             break;
+        case Kind::pidfd_getfd:
+        case Kind::io_uring_setup:
+            break;  // have no place in socketcall(2)
     }
     std::array<std::uint32_t, 6> words{};
     if (!read(arguments[1], std::as_writable_bytes(std::span(words).first(count)))) return std::nullopt;
@@ -147,7 +157,8 @@ bool read_message_name(const NetCall& call, const ReadMemory& read, std::uint64_
 }  // namespace
 
 std::string_view to_text(Kind kind) {
-    constexpr std::array<std::string_view, 6> names{"bind", "connect", "listen", "sendto", "sendmsg", "sendmmsg"};
+    constexpr std::array<std::string_view, 8> names{"bind",    "connect",  "listen",      "sendto",
+                                                    "sendmsg", "sendmmsg", "pidfd_getfd", "io_uring_setup"};
     return names[static_cast<std::size_t>(kind)];
 }
 
@@ -175,6 +186,7 @@ std::optional<NetCall> decode_net_call(std::uint32_t audit_arch, std::uint64_t n
         default:
             break;
     }
+    if (!kind) kind = look_up(kEverywhere, number & ~(audit_arch == AUDIT_ARCH_X86_64 ? kX32Bit : 0));
     if (!kind) return std::nullopt;
     return with_arguments(*kind, arguments, compat);
 }
@@ -182,7 +194,7 @@ std::optional<NetCall> decode_net_call(std::uint32_t audit_arch, std::uint64_t n
 std::optional<CallAddress> read_address(const NetCall& call, const ReadMemory& read) {
     std::uint64_t pointer = call.pointer;
     std::uint32_t length = call.length;
-    if (call.kind == Kind::listen) return std::nullopt;
+    if (call.kind == Kind::listen) return std::nullopt;  // pidfd_getfd and io_uring_setup have no pointer
     if ((call.kind == Kind::sendmsg || call.kind == Kind::sendmmsg) &&
         (pointer == 0 || !read_message_name(call, read, pointer, length)))
         return std::nullopt;

@@ -38,7 +38,8 @@ void stop_at(const Context& context, std::initializer_list<int> calls) {
 }
 
 void stop_at_all(const Context& context) {
-    stop_at(context, {SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg)});
+    stop_at(context, {SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),
+                      SCMP_SYS(pidfd_getfd), SCMP_SYS(io_uring_setup)});
 }
 
 std::vector<sock_filter> exported(const Context& context) {

@@ -6,7 +6,7 @@
 #include <array>
 #include <cerrno>
 
-#include "monitor/socket_probe.h"
+#include "ports/socket_probe.h"
 #include "util/log.h"
 #include "util/procfs.h"
 
@@ -64,6 +64,10 @@ std::optional<SocketInfo> SocketSensor::look(Tracee& tracee, int fd) {
 }
 
 void SocketSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
+    if (call.kind == NetCall::Kind::pidfd_getfd) {
+        tracee.under_way.emplace().kind = call.kind;
+        return;
+    }
     const UniqueFd socket = borrow(tracee, call.fd);
     if (!socket) return;
     const auto info = inspect_socket(socket);
@@ -177,9 +181,12 @@ void SocketSensor::settle(Tracee& tracee, SocketInfo info) {
     blocked_.erase(tracee.tid);
 }
 
-void SocketSensor::at_exit(Tracee& tracee) {
+void SocketSensor::at_exit(Tracee& tracee, std::int64_t result) {
     if (!tracee.under_way) return;
-    if (!tracee.under_way->settled) {
+    if (tracee.under_way->kind == NetCall::Kind::pidfd_getfd) {
+        const int given = static_cast<int>(result);
+        if (result >= 0) adopt(tracee, std::span(&given, 1));
+    } else if (!tracee.under_way->settled) {
         const auto info = look(tracee, tracee.under_way->fd);
         if (!info || info->cookie != tracee.under_way->cookie) {
             // Another thread has closed the descriptor, or put another socket in its place.
@@ -200,8 +207,15 @@ void SocketSensor::abandon(Tracee& tracee) {
 
 void SocketSensor::adopt_open_sockets(Tracee& tracee) {
     const pid_t pid = tracee.tgid != 0 ? tracee.tgid : tracee.tid;
+    std::vector<int> sockets;
+    for (const ProcFs::Descriptor& descriptor : ProcFs().descriptors(pid, tracee.tid))
+        if (descriptor.kind == ProcFs::Descriptor::Kind::socket) sockets.push_back(descriptor.fd);
+    adopt(tracee, sockets);
+}
+
+void SocketSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
     std::map<std::shared_ptr<PortRegistry>, std::vector<SocketInfo>> found;
-    for (const int fd : ProcFs().socket_descriptors(pid, tracee.tid)) {
+    for (const int fd : descriptors) {
         const UniqueFd socket = borrow(tracee, fd);
         if (!socket) continue;
         const auto info = inspect_socket(socket);

@@ -6,11 +6,13 @@
 //                                          has chosen it: at the exit stop, or earlier by asking when it blocks
 //   bind with a port                       published at entry, corrected at exit
 //   bind to port 0, listen without bind    published at exit: nothing can arrive before
+//   pidfd_getfd                            the socket that it returns, at exit
 #pragma once
 
 #include <chrono>
 #include <map>
 #include <optional>
+#include <span>
 
 #include "messages/counters.h"
 #include "monitor/net_call.h"
@@ -28,8 +30,8 @@ public:
     /// A tracee is about to make `call`. If its outcome must be seen, tracee.under_way is set.
     void at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read);
 
-    /// The call under way has returned, or was interrupted, with whatever result.
-    void at_exit(Tracee& tracee);
+    /// The call under way has returned `result` (an errno value negated), or was interrupted.
+    void at_exit(Tracee& tracee, std::int64_t result);
 
     /// The tracee will not return from its call: it died, or exec'd.
     void abandon(Tracee& tracee);
@@ -57,6 +59,7 @@ private:
     };
 
     std::optional<SocketInfo> look(Tracee& tracee, int fd);
+    void adopt(Tracee& tracee, std::span<const int> descriptors);
     UniqueFd borrow(Tracee& tracee, int fd);
     void enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket);
     void enter_tcp(Tracee& tracee, const Entry& entry);

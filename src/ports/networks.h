@@ -13,7 +13,7 @@ public:
     virtual ~Networks() = default;
 
     /// The registry for sockets of network `id`, of which `socket` is one. When this returns, that network is being
-    /// captured. Null if it cannot be, which has been said. Monitor thread.
+    /// captured. Null if it cannot be, which has been said. Any thread.
     virtual std::shared_ptr<PortRegistry> of(NetworkId id, int socket) = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "util/procfs.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -15,19 +16,17 @@ namespace tracedump {
 
 namespace {
 
-/// The entries of a folder whose names are numbers.
-template <typename Number>
-std::vector<Number> numbered_entries(const std::string& path) {
-    std::vector<Number> entries;
+/// Calls visit(number, folder's descriptor, name) for each entry of a folder whose name is a number.
+template <typename Visit>
+void for_each_numbered_entry(const std::string& path, Visit visit) {
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
-    if (!folder) return entries;
+    if (!folder) return;
     while (const dirent* entry = readdir(folder.get())) {
-        Number number{};
+        int number = 0;
         const char* end = entry->d_name + std::strlen(entry->d_name);
         const auto [stop, error] = std::from_chars(entry->d_name, end, number);
-        if (error == std::errc{} && stop == end) entries.push_back(number);
+        if (error == std::errc{} && stop == end) visit(number, dirfd(folder.get()), entry->d_name);
     }
-    return entries;
 }
 
 }  // namespace
@@ -60,19 +59,34 @@ std::optional<long> ProcFs::status_number(pid_t pid, const std::string& name) co
 bool ProcFs::exists(pid_t pid) const { return access(fmt::format("{}/{}", root_, pid).c_str(), F_OK) == 0; }
 
 std::vector<pid_t> ProcFs::threads(pid_t pid) const {
-    return numbered_entries<pid_t>(fmt::format("{}/{}/task", root_, pid));
+    std::vector<pid_t> threads;
+    for_each_numbered_entry(fmt::format("{}/{}/task", root_, pid),
+                            [&](int tid, int, const char*) { threads.push_back(tid); });
+    return threads;
 }
 
-std::vector<int> ProcFs::socket_descriptors(pid_t pid, pid_t tid) const {
+std::int64_t ProcFs::descriptor_count(pid_t pid) const {
+    struct stat status {};
+    return stat(fmt::format("{}/{}/fd", root_, pid).c_str(), &status) == 0 ? status.st_size : 0;
+}
+
+std::vector<ProcFs::Descriptor> ProcFs::descriptors(pid_t pid, pid_t tid) const {
+    constexpr std::string_view kSocket = "socket:[";
+    constexpr std::string_view kIoUring = "anon_inode:[io_uring]";
     // Through task/TID: the leader may be a zombie, whose own fd folder is empty.
-    const std::string folder = fmt::format("{}/{}/task/{}/fd", root_, pid, tid);
-    std::vector<int> sockets;
-    for (const int fd : numbered_entries<int>(folder)) {
-        char target[32] = {};
-        const auto length = readlink(fmt::format("{}/{}", folder, fd).c_str(), target, sizeof target - 1);
-        if (length > 0 && std::strncmp(target, "socket:", 7) == 0) sockets.push_back(fd);
-    }
-    return sockets;
+    std::vector<Descriptor> found;
+    for_each_numbered_entry(
+        fmt::format("{}/{}/task/{}/fd", root_, pid, tid), [&](int fd, int folder, const char* name) {
+            char buffer[32] = {};
+            const auto length = readlinkat(folder, name, buffer, sizeof buffer - 1);
+            const std::string_view target(buffer, length > 0 ? static_cast<std::size_t>(length) : 0);
+            if (target == kIoUring) found.push_back({fd, Descriptor::Kind::io_uring, 0});
+            if (!target.starts_with(kSocket)) return;
+            std::uint64_t inode = 0;
+            std::from_chars(target.data() + kSocket.size(), target.data() + target.size(), inode);
+            found.push_back({fd, Descriptor::Kind::socket, inode});
+        });
+    return found;
 }
 
 }  // namespace tracedump

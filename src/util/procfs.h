@@ -26,8 +26,17 @@ public:
     /// The threads of a process, the leader included.
     std::vector<pid_t> threads(pid_t pid) const;
 
-    /// The descriptors of thread `tid` of process `pid` that are sockets.
-    std::vector<int> socket_descriptors(pid_t pid, pid_t tid) const;
+    struct Descriptor {
+        enum class Kind : std::uint8_t { socket, io_uring };
+        int fd = -1;
+        Kind kind = Kind::socket;
+        std::uint64_t inode = 0;  // of a socket
+    };
+    /// The descriptors of thread `tid` of process `pid` that are sockets or io_urings.
+    std::vector<Descriptor> descriptors(pid_t pid, pid_t tid) const;
+
+    /// How many descriptors a process has; 0 before Linux 6.2, which does not tell.
+    std::int64_t descriptor_count(pid_t pid) const;
 
     /// A whole small file below the root, such as "sys/kernel/yama/ptrace_scope".
     std::optional<std::string> read(const std::string& path) const;

@@ -60,13 +60,21 @@ TEST(ProcFs, ListsTheDescriptorsThatAreSockets) {
     link("3", "socket:[12345]");
     link("4", "pipe:[12346]");
     link("5", "anon_inode:[eventpoll]");
+    link("6", "anon_inode:[io_uring]");
     link("100", "socket:[18446744073709551615]");
     link("101", "/a/very/long/path/that/does/not/fit/into/any/small/buffer/socket:[1]");
     const ProcFs proc(folder.path());
-    auto sockets = proc.socket_descriptors(7, 8);
-    std::sort(sockets.begin(), sockets.end());
-    EXPECT_EQ(sockets, (std::vector<int>{3, 100}));
-    EXPECT_TRUE(proc.socket_descriptors(7, 7).empty());
+    auto found = proc.descriptors(7, 8);
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
+    ASSERT_EQ(found.size(), 3U);
+    EXPECT_EQ(found[0].fd, 3);
+    EXPECT_EQ(found[0].inode, 12345U);
+    EXPECT_EQ(found[1].fd, 6);
+    EXPECT_EQ(found[1].kind, ProcFs::Descriptor::Kind::io_uring);
+    EXPECT_EQ(found[2].fd, 100);
+    EXPECT_EQ(found[2].kind, ProcFs::Descriptor::Kind::socket);
+    EXPECT_EQ(found[2].inode, 18446744073709551615U);
+    EXPECT_TRUE(proc.descriptors(7, 7).empty());
 }
 
 TEST(ProcFs, ReadsWholeFiles) {
@@ -87,8 +95,8 @@ TEST(ProcFs, ReadsTheKernelsOwn) {
     const auto threads = proc.threads(getpid());
     EXPECT_NE(std::find(threads.begin(), threads.end(), tid), threads.end());
     const auto socket = test::open_socket(AF_INET, SOCK_DGRAM);
-    const auto sockets = proc.socket_descriptors(getpid(), tid);
-    EXPECT_NE(std::find(sockets.begin(), sockets.end(), socket.get()), sockets.end());
+    const auto found = proc.descriptors(getpid(), tid);
+    EXPECT_TRUE(std::any_of(found.begin(), found.end(), [&](const auto& d) { return d.fd == socket.get(); }));
 }
 
 }  // namespace

@@ -108,13 +108,13 @@ TEST_F(SeccompFilter, FitsTheKernel) {
 #if defined(__x86_64__)
 
 TEST_F(SeccompFilter, StopsAtExactlyTheTracedCallsOfX86_64) {
-    const std::set<std::uint32_t> traced{49, 42, 50, 44, 46, 307};
+    const std::set<std::uint32_t> traced{49, 42, 50, 44, 46, 307, 438, 425};
     for (std::uint32_t number = 0; number < 1000; ++number)
         EXPECT_EQ(answer(AUDIT_ARCH_X86_64, number), traced.contains(number) ? kTrace : kAllow) << number;
 }
 
 TEST_F(SeccompFilter, StopsAtTheTracedCallsOfI386) {
-    for (const std::uint32_t number : {361U, 362U, 363U, 369U, 370U, 345U})
+    for (const std::uint32_t number : {361U, 362U, 363U, 369U, 370U, 345U, 438U, 425U})
         EXPECT_EQ(answer(AUDIT_ARCH_I386, number), kTrace) << number;
     // socketcall: bind, connect, listen, sendto, sendmsg, sendmmsg
     const std::set<std::uint64_t> traced{2, 3, 4, 11, 16, 20};
@@ -128,7 +128,7 @@ TEST_F(SeccompFilter, StopsAtTheTracedCallsOfI386) {
 }
 
 TEST_F(SeccompFilter, LetsTheOtherCallsOfI386Go) {
-    const std::set<std::uint32_t> traced{361, 362, 363, 369, 370, 345};
+    const std::set<std::uint32_t> traced{361, 362, 363, 369, 370, 345, 438, 425};
     for (std::uint32_t number = 0; number < 1000; ++number) {
         if (number == 102 || traced.contains(number)) continue;
         EXPECT_EQ(answer(AUDIT_ARCH_I386, number), kAllow) << number;
@@ -145,14 +145,14 @@ TEST_F(SeccompFilter, LetsSendtoWithoutAnAddressGo) {
 #elif defined(__aarch64__)
 
 TEST_F(SeccompFilter, StopsAtExactlyTheTracedCalls) {
-    const std::set<std::uint32_t> traced{200, 203, 201, 206, 211, 269};
+    const std::set<std::uint32_t> traced{200, 203, 201, 206, 211, 269, 438, 425};
     for (std::uint32_t number = 0; number < 1000; ++number)
         EXPECT_EQ(answer(AUDIT_ARCH_AARCH64, number), traced.contains(number) ? kTrace : kAllow) << number;
     EXPECT_EQ(answer(AUDIT_ARCH_AARCH64, 206, 0), kAllow);
 }
 
 TEST_F(SeccompFilter, StopsAtTheTracedCallsOfArm) {
-    for (const std::uint32_t number : {282U, 283U, 284U, 290U, 296U, 374U})
+    for (const std::uint32_t number : {282U, 283U, 284U, 290U, 296U, 374U, 438U, 425U})
         EXPECT_EQ(answer(AUDIT_ARCH_ARM, number), kTrace) << number;
 }
 
@@ -165,7 +165,7 @@ TEST_F(SeccompFilter, LetsForeignArchitecturesGo) {
 
 TEST_F(SeccompFilter, StopsAtExactlyTheTracedCallsOfX32) {
     constexpr std::uint32_t kX32 = 0x40000000;
-    const std::set<std::uint32_t> traced{49, 42, 50, 44, 518, 538};
+    const std::set<std::uint32_t> traced{49, 42, 50, 44, 518, 538, 438, 425};
     for (std::uint32_t number = 0; number < 1000; ++number)
         EXPECT_EQ(answer(AUDIT_ARCH_X86_64, kX32 + number), traced.contains(number) ? kTrace : kAllow) << number;
 }

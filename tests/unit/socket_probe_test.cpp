@@ -1,5 +1,5 @@
 // What the probe says of sockets of every kind, all of them the test's own.
-#include "monitor/socket_probe.h"
+#include "ports/socket_probe.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

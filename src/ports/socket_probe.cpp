@@ -1,4 +1,4 @@
-#include "monitor/socket_probe.h"
+#include "ports/socket_probe.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,0 +1,57 @@
+// Finds sockets of traced processes that no system call showed: received from another process (SCM_RIGHTS, unix(7)), or
+// opened and connected through an io_uring. Looks through the processes' descriptors (/proc/PID/fd), which costs some
+// microseconds for each: soon after their number has changed, now and then in any case, and all the time where there
+// is an io_uring; but never for more than a few hundredths of a CPU. gc thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <unordered_set>
+
+#include "ports/networks.h"
+#include "util/procfs.h"
+
+namespace tracedump {
+
+class Adopter {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    /// Borrowed.
+    explicit Adopter(Networks& networks) : networks_(networks) {}
+
+    void process_began(pid_t pid);
+    void process_ended(pid_t pid) { processes_.erase(pid); }
+    void uses_io_uring(pid_t pid);
+
+    /// Never, without processes.
+    Clock::time_point next_due() const;
+    void look_if_due();
+
+private:
+    struct Process {
+        std::int64_t descriptors = 0;  // how many there were at the last look
+        bool io_uring = false;
+        bool receives = false;  // it has sockets of other kinds: among them may be one that descriptors come through
+        Clock::time_point rests_until{};
+    };
+
+    void look_at(pid_t pid, Process& process);
+    void look_through(pid_t pid, Process& process);
+    bool adopt(const UniqueFd& socket, Process& process);
+
+    Networks& networks_;
+    const ProcFs proc_;
+    std::map<pid_t, Process> processes_;
+    std::unordered_set<std::uint64_t> settled_;   // inodes of sockets that need no further look
+    std::unordered_set<std::uint64_t> seen_now_;  // since the last look at all
+    Clock::time_point next_all_{};
+    Clock::time_point next_changed_{};
+    Clock::time_point next_io_uring_ = Clock::time_point::max();
+    bool told_of_io_uring_ = false;
+};
+
+}  // namespace tracedump

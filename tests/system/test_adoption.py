@@ -1,0 +1,174 @@
+"""Sockets that no system call of the application showed being born: they are adopted, soon, and exact from then on."""
+
+import os
+import socket
+
+from harness import FAR, HERE, NEAR, expect_equal, expect_same, main, program, socket_in, wait_for
+
+RECEIVER = f"""
+import array, ctypes, os, socket, sys
+channel = socket.socket(fileno=int(sys.argv[1]))
+def step(what): print(what, flush=True); sys.stdin.readline()
+def talk(s):
+    for i in range(10):
+        s.send(b"hello %d" % i)
+        s.recv(100)
+"""
+
+
+class Receiver:
+    """A traced Python program that has one end of a channel, and goes on when it is told to."""
+
+    def __init__(self, lab, script, attached=False):
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        orders, self.orders = os.pipe()
+        command = ["python3", "-c", RECEIVER + script, str(theirs.fileno())]
+        options = {"stdin": orders, "pass_fds": [theirs.fileno()]}
+        if attached:
+            self.program = lab.start(command, **options)
+            self.traced = lab.tracedump([str(self.program.pid)], options=["--debug=3"])
+        else:
+            self.program = self.traced = lab.tracedump(["--", *command], options=["--debug=3"], **options)
+        self.traced.await_begin()
+        os.close(orders)
+        theirs.close()
+
+    def await_line(self, text):
+        wait_for(text, lambda: text in self.program.stdout())
+
+    def await_adoption(self, text):
+        wait_for("the adoption", lambda: text in self.traced.stderr())
+
+    def go_on(self):
+        os.write(self.orders, b"\n")
+
+    def end(self):
+        expect_equal(self.program.wait(), 0, "status of the program")
+        expect_equal(self.traced.wait(), 0, "status")
+        return self.traced.packets()
+
+
+def echo_server(lab):
+    lab.start(["python3", "-B", HERE / "asyncio_echo.py", "serve", "7000"], namespace=lab.far)
+    lab.await_port(7000, "tcp", lab.far)
+    lab.await_port(7000, "udp", lab.far)
+
+
+def given_sockets(lab, attached):
+    """A stranger opens sockets, the application receives and uses them."""
+    echo_server(lab)
+    truth = lab.truth()
+    receiver = Receiver(lab, """
+_, fds, _, _ = socket.recv_fds(channel, 10, 2)
+step("received")
+for fd in fds:
+    s = socket.socket(fileno=fd)
+    talk(s)
+    s.close()
+""", attached)
+    with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as tcp, \
+            socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        tcp.connect((FAR, 7000))
+        udp.connect((FAR, 7000))
+        ports = [s.getsockname()[1] for s in (tcp, udp)]
+        socket.send_fds(receiver.channel, [b"x"], [tcp.fileno(), udp.fileno()])
+        receiver.await_line("received")
+        receiver.await_adoption(f"tcp {NEAR}:{ports[0]} > {FAR}:7000 opened")
+        receiver.await_adoption(f"udp {NEAR}:{ports[1]} opened")
+    receiver.go_on()
+    captured = receiver.end()
+    # The first three are the stranger's handshake.
+    expect_same(truth.packets()[3:], captured)
+
+
+def received_when_launched(lab):
+    given_sockets(lab, attached=False)
+
+
+def received_when_attached(lab):
+    given_sockets(lab, attached=True)
+
+
+def listener_received(lab):
+    """What arrives for a listener that was received is the application's, from the handshake on."""
+    truth = lab.truth()
+    receiver = Receiver(lab, """
+_, fds, _, _ = socket.recv_fds(channel, 10, 1)
+step("received")
+connection, _ = socket.socket(fileno=fds[0]).accept()
+connection.sendall(connection.recv(100))
+connection.close()
+""")
+    with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((NEAR, 7700))
+        listener.listen()
+        socket.send_fds(receiver.channel, [b"x"], [listener.fileno()])
+        receiver.await_line("received")
+        receiver.await_adoption(f"tcp {NEAR}:7700 opened")
+    receiver.go_on()
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.connect((NEAR, 7700))
+        client.sendall(b"hello")
+        expect_equal(client.recv(100), b"hello", "the answer")
+        expect_equal(client.recv(100), b"", "the end")
+    expect_same(truth.packets(), receiver.end())
+
+
+def taken_by_pidfd(lab):
+    """pidfd_getfd(2) is a system call like any other: the socket is the application's when it returns."""
+    echo_server(lab)
+    truth = lab.truth()
+    with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as tcp:
+        tcp.connect((FAR, 7000))
+        receiver = Receiver(lab, f"""
+step("ready")
+pidfd = os.pidfd_open({os.getpid()})
+s = socket.socket(fileno=ctypes.CDLL(None).syscall(438, pidfd, {tcp.fileno()}, 0))
+talk(s)
+s.close()
+""")
+        receiver.await_line("ready")
+        receiver.go_on()
+        expect_equal(receiver.program.wait(), 0, "status")
+    # The stranger's own are the handshake, and the end after the capture.
+    captured = receiver.traced.packets()
+    expect_same(truth.packets()[3:3 + len(captured)], captured)
+    assert len(captured) >= 20, len(captured)
+
+
+def opened_through_io_uring(lab):
+    """Its handshake is over before it is found; the rest is there, and tracedump says what is missing, once."""
+    echo_server(lab)
+    truth = lab.truth()
+    orders, ours = os.pipe()
+    traced = lab.tracedump(["--", program("ring"), "client", FAR, "7000"], options=["--debug=3"], stdin=orders)
+    wait_for("the adoption", lambda: f"> {FAR}:7000 opened" in traced.stderr())
+    os.write(ours, b"\n")
+    expect_equal(traced.wait(), 0, "status")
+    expect_equal(traced.stdout(), "connected\nhello\n", "what the client said")
+    expect_equal(traced.stderr().count("uses io_uring"), 1, "warnings")
+    packets = truth.packets()
+    captured = traced.packets()
+    # If it was found in time, the end of the handshake is there too.
+    early = len(packets) - len(captured)
+    assert early <= 3, early
+    expect_same(packets[early:], captured)
+
+
+def served_through_io_uring(lab):
+    truth = lab.truth()
+    orders, ours = os.pipe()
+    traced = lab.tracedump(["--", program("ring"), "server", "7800"], options=["--debug=3"], stdin=orders)
+    wait_for("the adoption", lambda: "tcp *:7800 opened" in traced.stderr())
+    os.write(ours, b"\n")
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.connect((NEAR, 7800))
+        client.sendall(b"hello")
+        expect_equal(client.recv(100), b"hello", "the answer")
+        expect_equal(client.recv(100), b"", "the end")
+    expect_equal(traced.wait(), 0, "status")
+    expect_same(truth.packets(), traced.packets())
+
+
+main(received_when_launched, received_when_attached, listener_received, taken_by_pidfd, opened_through_io_uring,
+     served_through_io_uring)
