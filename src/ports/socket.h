@@ -34,6 +34,14 @@ struct SocketInfo {
         return !remote || *remote == packet_remote;
     }
 
+    /// Whether a packet that this host sends between these ends is this socket's. One that is bound to a group sends
+    /// from whatever address the route gives it (inet_bind in net/ipv4/af_inet.c: "use device").
+    bool sends(Transport packet_transport, const Endpoint& packet_local, const Endpoint& packet_remote) const {
+        if (!local.address.is_group()) return accepts(packet_transport, packet_local, packet_remote);
+        return transport == packet_transport && local.port == packet_local.port &&
+               local.address.is_v4() == packet_local.address.is_v4();
+    }
+
     bool operator==(const SocketInfo&) const = default;
 };
 
