@@ -182,8 +182,10 @@ void Session::on(const CommandEnded& event) {
             result_.status = WEXITSTATUS(event.wait_status);
     }
     if (event.others != 0)
-        log_notice("the command has ended; capturing until its other {} have too (Ctrl-C ends them)",
-                   event.others == 1 ? "process" : fmt::format("{} processes", event.others));
+        log_notice("the command has ended; capturing until {} too (Ctrl-C ends {})",
+                   event.others == 1 ? "the process that it left behind has"
+                                     : fmt::format("the {} processes that it left behind have", event.others),
+                   event.others == 1 ? "it" : "them");
 }
 
 void Session::on(const MonitorEnded& event) {

@@ -10,9 +10,9 @@ namespace tracedump {
 
 namespace {
 
-// How long a packet may wait for a connect's port to become known. The monitor learns it within a millisecond or so;
-// more means that the machine is stalled, and the ring must not stall with it.
-constexpr std::chrono::milliseconds kDecisionPatience{100};
+// How long a packet waits for a connect's port to become known before it is put aside. The monitor learns the port
+// within a millisecond or so, and packets stay in order.
+constexpr std::chrono::milliseconds kShortPatience{5};
 
 // A packet is in a block that we can see at the latest this long after its timestamp: the kernel's retire timer may
 // need two periods, and CPUs stamp packets before they queue for the ring.
@@ -23,21 +23,21 @@ constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
 
 }  // namespace
 
-bool Capture::belongs(Source& source, const ParsedPacket& parsed, const PacketRef& packet) {
-    const Direction direction = direction_of(packet.direction, packet.arphrd);
-    auto& ports = source.ports;
-    Verdict verdict = source.classifier.classify(parsed, direction, packet.time, ports.get());
-    const auto deadline = std::chrono::steady_clock::now() + kDecisionPatience;
-    while (verdict == Verdict::undecided) {
+Verdict Capture::judge(Source& source, const ParsedPacket& parsed, const PacketRef& packet) {
+    return source.classifier.classify(parsed, direction_of(packet.direction, packet.arphrd), packet.time,
+                                      source.ports.get());
+}
+
+/// Waits for the owner to become known, but not for long: who waits holds up all that comes after.
+Verdict Capture::await_verdict(Source& source, const ParsedPacket& parsed, const PacketRef& packet) {
+    const auto deadline = std::chrono::steady_clock::now() + kShortPatience;
+    for (;;) {
         const auto left = deadline - std::chrono::steady_clock::now();
-        if (left <= left.zero()) break;
-        source.watched.ports->wait_newer(ports.generation(),
+        if (left <= left.zero()) return Verdict::undecided;
+        source.watched.ports->wait_newer(source.ports.generation(),
                                          std::chrono::duration_cast<std::chrono::microseconds>(left));
-        verdict = source.classifier.classify(parsed, direction, packet.time, ports.get());
+        if (const Verdict verdict = judge(source, parsed, packet); verdict != Verdict::undecided) return verdict;
     }
-    if (verdict == Verdict::undecided) links_.counters.undecided.fetch_add(1, std::memory_order_relaxed);
-    if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
-    return verdict == Verdict::ours;
 }
 
 void Capture::take_packet(Source& source, const PacketRef& packet, PacketBatch& batch) {
@@ -48,14 +48,40 @@ void Capture::take_packet(Source& source, const PacketRef& packet, PacketBatch& 
         if (fate == FragmentTracker::Fate::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    const bool ours = belongs(source, parsed, packet);
-    if (parsed.datagram) {
-        for (HeldPacket& held : source.fragments.on_first(*parsed.datagram, ours, packet.time)) {
-            keep(source, held.ref(), batch);
-            batch.held.push_back(std::move(held));
-        }
+    settle_undecided(source, batch);  // first: they are older
+    Verdict verdict = judge(source, parsed, packet);
+    if (verdict == Verdict::undecided && source.undecided.empty()) verdict = await_verdict(source, parsed, packet);
+    if (verdict == Verdict::undecided) {
+        source.undecided.hold(packet, parsed, std::chrono::steady_clock::now());
+        return;
     }
-    if (ours) keep(source, packet, batch);
+    on_verdict(source, parsed, packet.time, verdict, batch);
+    if (verdict == Verdict::ours) keep(source, packet, batch);
+}
+
+void Capture::on_verdict(Source& source, const ParsedPacket& parsed, Timestamp time, Verdict verdict,
+                         PacketBatch& batch) {
+    if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
+    if (!parsed.datagram) return;
+    for (HeldPacket& held : source.fragments.on_first(*parsed.datagram, verdict == Verdict::ours, time))
+        keep_held(source, std::move(held), batch);
+}
+
+void Capture::settle_undecided(Source& source, PacketBatch& batch) {
+    if (source.undecided.empty() || source.watched.ports->generation() == source.settled_generation) return;
+    source.undecided.settle([&](HeldPacket&& held, const ParsedPacket& parsed) {
+        const Verdict verdict = judge(source, parsed, held.ref());
+        if (verdict == Verdict::undecided) return false;
+        on_verdict(source, parsed, held.ref().time, verdict, batch);
+        if (verdict == Verdict::ours) keep_held(source, std::move(held), batch);
+        return true;
+    });
+    source.settled_generation = source.ports.generation();
+}
+
+void Capture::keep_held(const Source& source, HeldPacket&& held, PacketBatch& batch) {
+    keep(source, held.ref(), batch);
+    batch.held.push_back(std::move(held));
 }
 
 void Capture::keep(const Source& source, const PacketRef& packet, PacketBatch& batch) {
@@ -77,10 +103,14 @@ void Capture::take_block(Source& source, RingBlock block) {
         latest = std::max(latest, packet.time);
         take_packet(source, packet, batch);
     });
-    links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
     links_.counters.foreign.fetch_add(source.fragments.take_given_up(), std::memory_order_relaxed);
     if (latest != kAlways) source.judged_until = latest - kRingLatency - kJudgementMargin;
-    // A batch without packets gives its block back here.
+    hand_over(std::move(batch));
+}
+
+/// A batch without packets gives its block back here.
+void Capture::hand_over(PacketBatch batch) {
+    links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
     if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));
 }
 
@@ -94,6 +124,12 @@ bool Capture::serve(Source& source) {
     // Whatever is older than the ring's latency is in a block that we have seen.
     source.judged_until = before - kRingLatency - kJudgementMargin;
     source.left = before >= source.leave_at;
+    PacketBatch batch;
+    settle_undecided(source, batch);
+    hand_over(std::move(batch));
+    if (source.left) source.undecided.give_up_all();
+    source.undecided.give_up_old(std::chrono::steady_clock::now());
+    links_.counters.undecided.fetch_add(source.undecided.take_given_up(), std::memory_order_relaxed);
     return false;
 }
 
@@ -106,7 +142,10 @@ void Capture::forget_left() {
 
 void Capture::tell_judged() {
     Timestamp all = kNever;
-    for (const Source& source : sources_) all = std::min(all, source.judged_until);
+    for (const Source& source : sources_) {
+        all = std::min(all, source.judged_until);
+        if (!source.undecided.empty()) all = std::min(all, source.undecided.oldest());
+    }
     if (all != kNever) links_.counters.judged_until = all;
 }
 
@@ -129,9 +168,11 @@ void Capture::take_messages() {
 void Capture::wait_for_blocks() {
     constexpr int kIdleMillis = 1000;  // to move judged_until on when nothing arrives
     std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}};
+    constexpr int kDecisionMillis = 2;  // to ask for the owners of undecided packets again
     int patience = kIdleMillis;
     for (const Source& source : sources_) {
         ready.push_back({source.watched.ring->socket(), POLLIN, 0});
+        if (!source.undecided.empty()) patience = std::min(patience, kDecisionMillis);
         if (source.leave_at == kNever) continue;
         const Timestamp left = std::max<Timestamp>(source.leave_at - realtime_now(), 0);
         patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);

@@ -13,6 +13,7 @@
 #include "capture/fragment_tracker.h"
 #include "capture/packet.h"
 #include "capture/ring.h"
+#include "capture/undecided.h"
 #include "messages/counters.h"
 #include "messages/packet_batch.h"
 #include "messages/session_event.h"
@@ -65,6 +66,8 @@ private:
         Published<PortSet>::Reader ports;
         Classifier classifier;
         FragmentTracker fragments;
+        UndecidedPackets undecided;
+        std::uint64_t settled_generation = 0;  // of `ports`, when `undecided` was last asked for
         Timestamp judged_until = kAlways;
         Timestamp leave_at = kNever;  // when the last packet up to the order to leave has shown
         bool left = false;
@@ -75,7 +78,12 @@ private:
     void take_block(Source& source, RingBlock block);
     void take_packet(Source& source, const PacketRef& packet, PacketBatch& batch);
     void keep(const Source& source, const PacketRef& packet, PacketBatch& batch);
-    bool belongs(Source& source, const ParsedPacket& parsed, const PacketRef& packet);
+    void keep_held(const Source& source, HeldPacket&& held, PacketBatch& batch);
+    Verdict judge(Source& source, const ParsedPacket& parsed, const PacketRef& packet);
+    Verdict await_verdict(Source& source, const ParsedPacket& parsed, const PacketRef& packet);
+    void on_verdict(Source& source, const ParsedPacket& parsed, Timestamp time, Verdict verdict, PacketBatch& batch);
+    void settle_undecided(Source& source, PacketBatch& batch);
+    void hand_over(PacketBatch batch);
     void forget_left();
     void tell_judged();
     void wait_for_blocks();

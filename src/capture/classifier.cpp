@@ -35,11 +35,14 @@ void Classifier::add_successor(const Connection& ends, Timestamp time) {
     if (!is_new) known->second = std::min(known->second, time);
 }
 
-/// Is a packet between these two ends the application's, or could it be?
-Verdict Classifier::judge(const ParsedPacket& packet, const Connection& ends, Timestamp time, const PortSet& ports) {
+/// Is a packet between these two ends, of which the local one has this role, the application's, or could it be?
+Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
+                          const PortSet& ports) {
     bool in_afterlife = false;
     for (const Claim& claim : ports.claims(ends.local.port)) {
-        if (time < claim.birth || !claim.socket.accepts(packet.transport, ends.local, ends.remote)) continue;
+        const bool fits = role == Role::sender ? claim.socket.sends(packet.transport, ends.local, ends.remote)
+                                               : claim.socket.accepts(packet.transport, ends.local, ends.remote);
+        if (time < claim.birth || !fits) continue;
         if (time <= claim.death) return Verdict::ours;
         in_afterlife |= claim.has_afterlife_at(time);
     }
@@ -57,9 +60,10 @@ Verdict Classifier::judge(const ParsedPacket& packet, const Connection& ends, Ti
 Verdict Classifier::classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
     if (packet.kind != ParsedPacket::Kind::ports) return Verdict::foreign;
     Verdict verdict = Verdict::foreign;
-    if (direction != Direction::incoming) verdict = judge(packet, {packet.source, packet.destination}, time, ports);
+    if (direction != Direction::incoming)
+        verdict = judge(packet, Role::sender, {packet.source, packet.destination}, time, ports);
     if (verdict != Verdict::ours && direction != Direction::outgoing) {
-        const Verdict other = judge(packet, {packet.destination, packet.source}, time, ports);
+        const Verdict other = judge(packet, Role::receiver, {packet.destination, packet.source}, time, ports);
         if (other != Verdict::foreign) verdict = other;
     }
     return verdict;

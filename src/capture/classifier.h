@@ -36,7 +36,9 @@ private:
         std::size_t operator()(const Connection& connection) const;
     };
 
-    Verdict judge(const ParsedPacket& packet, const Connection& ends, Timestamp time, const PortSet& ports);
+    enum class Role : std::uint8_t { sender, receiver };
+
+    Verdict judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time, const PortSet& ports);
     bool is_successor(const Connection& ends, Timestamp time) const;
     void add_successor(const Connection& ends, Timestamp time);
 

@@ -60,7 +60,7 @@ void Collector::sweep(Timestamp now) {
     std::unordered_set<SocketCookie> listed;
     for (const Claim& claim : claims) {
         const SocketInfo& socket = claim.socket;
-        const bool found = has_cookies ? cookies.contains(socket.cookie)
+        const bool found = has_cookies ? cookies.contains(listed_cookie(socket, *rows))
                                        : std::any_of(rows->begin(), rows->end(), [&](const SocketRow& row) {
                                              return is_alive(row) && is_row_of(row, socket);
                                          });
@@ -76,9 +76,46 @@ void Collector::sweep(Timestamp now) {
         if (!was_known && (may_be_unlisted || !old_enough)) continue;
         if (may_be_unlisted) adopt_accepted(claim);
         gone.push_back(socket.cookie);
+        flows_.erase(socket.cookie);
     }
     listed_ = std::move(listed);
+    if (multipath()) adopt_flows();
     if (!gone.empty()) registry_.retire(gone, now);
+}
+
+/// The cookie under which the table has this socket. A Multipath TCP socket's flow is found by its ends the first
+/// time; later a stranger may have them, but not the cookie.
+SocketCookie Collector::listed_cookie(const SocketInfo& socket, std::span<const SocketRow> rows) {
+    if (!socket.multipath) return socket.cookie;
+    const auto known = flows_.find(socket.cookie);
+    if (known != flows_.end() && known->second.of == socket) return known->second.cookie;
+    const auto flow = std::find_if(rows.begin(), rows.end(), [&](const SocketRow& row) {
+        return is_alive(row) && row.transport == Transport::tcp && row.local == socket.local &&
+               (socket.remote ? row.remote == *socket.remote : !row.connected());
+    });
+    if (flow == rows.end()) return socket.cookie;
+    flows_.insert_or_assign(socket.cookie, Flow{socket, flow->cookie});
+    return flow->cookie;
+}
+
+void Collector::adopt_flows() {
+    const auto rows = table_.list_flows();
+    const auto ports = registry_.snapshot().load();
+    const auto claim_on = [&](const SocketRow& row) -> const Claim* {
+        for (const Claim& claim : ports->claims(row.local.port))
+            if (claim.alive() && claim.socket.accepts(row.transport, row.local, row.remote)) return &claim;
+        return nullptr;
+    };
+    std::unordered_map<std::uint32_t, Timestamp> births;  // of the application's connections, by token
+    for (const SocketRow& row : rows)
+        if (const Claim* claim = claim_on(row)) births.emplace(row.token, claim->birth);
+    for (const SocketRow& row : rows) {
+        const auto connection = births.find(row.token);
+        if (connection == births.end() || claim_on(row)) continue;
+        const Families families = row.local.address.is_v4() ? Families::v4 : Families::v6;
+        const SocketInfo flow{row.cookie, row.transport, families, row.local, row.remote};
+        registry_.claim(std::span(&flow, 1), connection->second);
+    }
 }
 
 bool Collector::tail_settled() {

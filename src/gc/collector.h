@@ -4,9 +4,13 @@
 //   socket dies                its claim dies with it; a TCP socket's has an afterlife, TIME_WAIT among it
 //   TCP listener dies          the connections that were accepted from it get claims of their own first
 //   a sweep does not find it   dead, if it could have been found (see sweep)
+//
+// A Multipath TCP socket is listed by its flows, TCP sockets with cookies of their own; it lives as long as its first
+// flow does. The kernel makes the others itself, no system call shows them: a sweep gives them claims.
 #pragma once
 
 #include <span>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "gc/socket_table.h"
@@ -28,12 +32,23 @@ public:
     /// Whether no TCP connection of the application has a FIN or its ACK to come.
     bool tail_settled();
 
+    /// Whether there are Multipath TCP sockets, which may get more flows at any time.
+    bool multipath() const { return !flows_.empty(); }
+
 private:
     void adopt_accepted(const Claim& listener);
+    void adopt_flows();
+    SocketCookie listed_cookie(const SocketInfo& socket, std::span<const SocketRow> rows);
 
     PortRegistry& registry_;
     SocketTable& table_;
     std::unordered_set<SocketCookie> listed_;  // found by the last sweep
+
+    struct Flow {
+        SocketInfo of;
+        SocketCookie cookie;
+    };
+    std::unordered_map<SocketCookie, Flow> flows_;  // the first flow of each Multipath TCP socket
 };
 
 }  // namespace tracedump

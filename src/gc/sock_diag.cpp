@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
+#include <linux/mptcp.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,9 @@ namespace {
 
 constexpr std::uint32_t state_bit(SocketState state) { return 1U << static_cast<unsigned>(state); }
 constexpr std::uint32_t kAllStates = ~0U;
+constexpr int kIpprotoMptcp = 262;  // IPPROTO_MPTCP, not in every libc
+constexpr std::uint32_t kConnectedStates =
+    ~(state_bit(SocketState::time_wait) | state_bit(SocketState::closed) | state_bit(SocketState::listening));
 constexpr std::uint32_t kClosingStates = state_bit(SocketState::fin_wait1) | state_bit(SocketState::fin_wait2) |
                                          state_bit(SocketState::closing) | state_bit(SocketState::last_ack);
 
@@ -54,35 +58,53 @@ struct Gathering {
     std::optional<Transport> transport;  // of the request; a multicast message carries its own
 };
 
+int read_flow(const nlattr* attribute, void* data) {
+    if (mnl_attr_get_type(attribute) == MPTCP_SUBFLOW_ATTR_TOKEN_LOC && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+        static_cast<SocketRow*>(data)->token = mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+/// Multipath TCP is an "upper layer protocol" of its flows. Its token is told to CAP_NET_ADMIN alone.
+int read_upper_layer(const nlattr* attribute, void* data) {
+    if (mnl_attr_get_type(attribute) == INET_ULP_INFO_MPTCP) mnl_attr_parse_nested(attribute, read_flow, data);
+    return MNL_CB_OK;
+}
+
+int read_attribute(const nlattr* attribute, void* data) {
+    auto& row = *static_cast<SocketRow*>(data);
+    if (mnl_attr_get_type(attribute) == INET_DIAG_PROTOCOL && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0) {
+        if (const auto transport = transport_of(mnl_attr_get_u8(attribute))) row.transport = *transport;
+    } else if (mnl_attr_get_type(attribute) == INET_DIAG_ULP_INFO) {
+        mnl_attr_parse_nested(attribute, read_upper_layer, &row);
+    }
+    return MNL_CB_OK;
+}
+
 int gather(const nlmsghdr* header, void* data) {
     auto& gathering = *static_cast<Gathering*>(data);
     if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) return MNL_CB_OK;
     const auto& message = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(header));
-    auto transport = gathering.transport;
-    if (!transport) {
-        const auto read_protocol = [](const nlattr* attribute, void* out) {
-            if (mnl_attr_get_type(attribute) == INET_DIAG_PROTOCOL && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0)
-                *static_cast<std::optional<Transport>*>(out) = transport_of(mnl_attr_get_u8(attribute));
-            return MNL_CB_OK;
-        };
-        mnl_attr_parse(header, sizeof message, read_protocol, &transport);
-    }
-    const SocketRow row = row_of(message, transport.value_or(Transport::tcp));
+    SocketRow row = row_of(message, gathering.transport.value_or(Transport::tcp));
+    mnl_attr_parse(header, sizeof message, read_attribute, &row);
+    if (gathering.transport) row.transport = *gathering.transport;
     // A dump lists unbound sockets too; a death without a port is still told by its cookie.
     if (row.local.port != 0 || !gathering.transport) gathering.rows.push_back(row);
     return MNL_CB_OK;
 }
 
-nlmsghdr* request(char* buffer, Transport transport, int family, std::uint32_t states, std::uint16_t flags) {
+nlmsghdr* request(char* buffer, int protocol, int family, std::uint32_t states, std::uint16_t flags) {
     nlmsghdr* header = mnl_nlmsg_put_header(buffer);
     header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
     header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     auto* body = static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof(inet_diag_req_v2)));
     body->sdiag_family = static_cast<std::uint8_t>(family);
-    body->sdiag_protocol = static_cast<std::uint8_t>(transport);
+    // IPPROTO_MPTCP needs more than 8 bits; a kernel that does not know the attribute is asked for TCP again.
+    body->sdiag_protocol = static_cast<std::uint8_t>(protocol);
     body->idiag_states = states;
     body->id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
     body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    if (protocol == kIpprotoMptcp)
+        mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, static_cast<std::uint32_t>(protocol));
     return header;
 }
 
@@ -90,15 +112,18 @@ nlmsghdr* request(char* buffer, Transport transport, int family, std::uint32_t s
 
 SockDiagTable::SockDiagTable() : socket_(open_netlink()) {
     std::vector<SocketRow> probe;
-    if (!dump(Transport::tcp, AF_INET, state_bit(SocketState::listening), probe))
+    if (!dump(IPPROTO_TCP, AF_INET, state_bit(SocketState::listening), probe))
         throw_errno(errno, "cannot list sockets through sock_diag");
 }
 
-bool SockDiagTable::dump(Transport transport, int family, std::uint32_t states, std::vector<SocketRow>& rows) {
+bool SockDiagTable::dump(int protocol, int family, std::uint32_t states, std::vector<SocketRow>& rows, bool all_of_it) {
     std::array<char, 32768> buffer;
-    const nlmsghdr* header = request(buffer.data(), transport, family, states, NLM_F_DUMP);
+    nlmsghdr* header = request(buffer.data(), protocol, family, states, NLM_F_DUMP);
+    // A flow's token comes with tcp_info, for which the kernel locks each socket.
+    if (all_of_it)
+        static_cast<inet_diag_req_v2*>(mnl_nlmsg_get_payload(header))->idiag_ext = 1U << (INET_DIAG_INFO - 1);
     if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return false;
-    Gathering gathering{rows, transport};
+    Gathering gathering{rows, transport_of(protocol).value_or(Transport::tcp)};
     for (;;) {
         const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
         if (length < 0) return false;
@@ -112,15 +137,24 @@ bool SockDiagTable::dump(Transport transport, int family, std::uint32_t states, 
 std::optional<std::vector<SocketRow>> SockDiagTable::list() {
     std::vector<SocketRow> rows;
     for (const int family : {AF_INET, AF_INET6})
-        for (const Transport transport : {Transport::tcp, Transport::udp, Transport::udplite})
+        for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE})
             // UDP-Lite may be missing from the kernel (ENOENT): then there are no such sockets.
-            if (!dump(transport, family, kAllStates, rows) && errno != ENOENT) return std::nullopt;
+            if (!dump(protocol, family, kAllStates, rows) && errno != ENOENT) return std::nullopt;
     return rows;
 }
 
 std::vector<SocketRow> SockDiagTable::list_closing() {
     std::vector<SocketRow> rows;
-    for (const int family : {AF_INET, AF_INET6}) dump(Transport::tcp, family, kClosingStates, rows);
+    // A Multipath TCP connection closes before its flows do, which look established until then: look at it first.
+    for (const int protocol : {kIpprotoMptcp, int{IPPROTO_TCP}})
+        for (const int family : {AF_INET, AF_INET6}) dump(protocol, family, kClosingStates, rows);
+    return rows;
+}
+
+std::vector<SocketRow> SockDiagTable::list_flows() {
+    std::vector<SocketRow> rows;
+    for (const int family : {AF_INET, AF_INET6}) dump(IPPROTO_TCP, family, kConnectedStates, rows, true);
+    std::erase_if(rows, [](const SocketRow& row) { return row.token == 0; });
     return rows;
 }
 

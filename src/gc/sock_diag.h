@@ -19,9 +19,10 @@ public:
 
     std::optional<std::vector<SocketRow>> list() override;
     std::vector<SocketRow> list_closing() override;
+    std::vector<SocketRow> list_flows() override;
 
 private:
-    bool dump(Transport transport, int family, std::uint32_t states, std::vector<SocketRow>& rows);
+    bool dump(int protocol, int family, std::uint32_t states, std::vector<SocketRow>& rows, bool all_of_it = false);
 
     NetlinkSocket socket_;
 };

@@ -31,7 +31,8 @@ struct SocketRow {
     Transport transport = Transport::tcp;
     SocketState state = SocketState::closed;
     Endpoint local;
-    Endpoint remote;  // port 0: not connected
+    Endpoint remote;          // port 0: not connected
+    std::uint32_t token = 0;  // see list_flows(): the connection, as this end calls it
 
     bool connected() const { return remote.port != 0; }
     bool operator==(const SocketRow&) const = default;
@@ -46,6 +47,9 @@ public:
 
     /// The TCP sockets that have sent or received a FIN and are still to see the last ACK.
     virtual std::vector<SocketRow> list_closing() = 0;
+
+    /// The flows of Multipath TCP connections, with their tokens; none if the table does not tell.
+    virtual std::vector<SocketRow> list_flows() { return {}; }
 };
 
 }  // namespace tracedump

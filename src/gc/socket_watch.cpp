@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kSweepWithDeaths{5000};     // a net for lost multicasts
-constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death
+constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death, or of a Multipath TCP flow
 constexpr milliseconds kSweepAfterExit{100};       // without deaths: let a few exits come together
 constexpr milliseconds kIdleUntilLeft{2000};       // as long as the tail of a capture may be
 
@@ -62,7 +62,7 @@ void SocketWatch::sweep_if_due(Timestamp judged_until) {
     log_engine("gc: sweep");
     collector_.sweep(realtime_now());
     registry_->forget_dead(judged_until);
-    next_sweep_ = Clock::now() + (deaths_ ? kSweepWithDeaths : kSweepWithoutDeaths);
+    next_sweep_ = Clock::now() + (deaths_ && !collector_.multipath() ? kSweepWithDeaths : kSweepWithoutDeaths);
 }
 
 bool SocketWatch::take_idle() {

@@ -45,6 +45,11 @@ bool Address::is_wildcard() const {
     return std::all_of(first, bytes_.end(), [](std::uint8_t byte) { return byte == 0; });
 }
 
+bool Address::is_group() const {
+    if (!is_v4()) return bytes_[0] == 0xff;
+    return (bytes_[12] & 0xf0) == 0xe0 || low32() == 0xffffffff;
+}
+
 std::uint32_t Address::low32() const {
     std::uint32_t network = 0;
     std::memcpy(&network, bytes_.data() + 12, sizeof network);

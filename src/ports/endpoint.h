@@ -42,6 +42,8 @@ public:
     bool is_v4() const;
     /// :: or 0.0.0.0, which a socket bound to no address in particular shows.
     bool is_wildcard() const;
+    /// A multicast group or 255.255.255.255: an address to receive on, never to send from.
+    bool is_group() const;
     const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
     /// The last 32 bits in host byte order: the whole of an IPv4 address, the tail of an IPv6 one.
     std::uint32_t low32() const;

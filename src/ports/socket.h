@@ -9,7 +9,7 @@
 
 namespace tracedump {
 
-/// SO_COOKIE: the kernel's own number for a socket, never given twice (socket(7)).
+/// SO_COOKIE: the kernel's own number for a socket, never given twice (socket(7)). Multipath TCP: see inspect_socket.
 using SocketCookie = std::uint64_t;
 
 /// Which IP versions a socket that is bound to the wildcard address receives.
@@ -22,8 +22,9 @@ struct SocketInfo {
     Endpoint local;                  // port 0: the kernel has not chosen one yet
     std::optional<Endpoint> remote;  // a connected TCP socket's peer; nothing for listeners and for UDP
     bool bound = false;              // the program asked for this port: it keeps it from one connect to the next
+    bool multipath = false;          // Multipath TCP: made of TCP sockets, its flows, with cookies of their own
 
-    /// Whether a packet between these ends is this socket's.
+    /// Whether a packet between these ends is this socket's; one that it sent: see sends().
     bool accepts(Transport packet_transport, const Endpoint& packet_local, const Endpoint& packet_remote) const {
         if (transport != packet_transport || local.port != packet_local.port) return false;
         if (!local.address.is_wildcard()) {
@@ -32,6 +33,14 @@ struct SocketInfo {
             return false;
         }
         return !remote || *remote == packet_remote;
+    }
+
+    /// Whether a packet that this host sends between these ends is this socket's. One that is bound to a group sends
+    /// from whatever address the route gives it (inet_bind in net/ipv4/af_inet.c: "use device").
+    bool sends(Transport packet_transport, const Endpoint& packet_local, const Endpoint& packet_remote) const {
+        if (!local.address.is_group()) return accepts(packet_transport, packet_local, packet_remote);
+        return transport == packet_transport && local.port == packet_local.port &&
+               local.address.is_v4() == packet_local.address.is_v4();
     }
 
     bool operator==(const SocketInfo&) const = default;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ namespace {
 constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 constexpr int kIpprotoMptcp = 262;         // IPPROTO_MPTCP, not in every libc
 
+constexpr SocketCookie kMadeUpCookies = SocketCookie{1} << 63;  // the kernel counts upwards from 1
+
 int pidfd_open(pid_t pid, unsigned flags) { return static_cast<int>(syscall(SYS_pidfd_open, pid, flags)); }
 int pidfd_getfd(int pidfd, int fd) { return static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, fd, 0)); }
 
@@ -26,16 +29,22 @@ bool get_option(int socket, int level, int name, Value& value) {
     return getsockopt(socket, level, name, &value, &length) == 0;
 }
 
-std::optional<Transport> transport_of_socket(int socket) {
+struct Kind {
+    Transport transport;
+    bool multipath = false;
+};
+
+std::optional<Kind> kind_of(int socket) {
     int domain = 0, type = 0, protocol = 0;
     if (!get_option(socket, SOL_SOCKET, SO_DOMAIN, domain) || (domain != AF_INET && domain != AF_INET6))
         return std::nullopt;
     // A raw socket's "protocol" may be UDP's number, a ping socket's type is SOCK_DGRAM: ask for both.
     if (!get_option(socket, SOL_SOCKET, SO_TYPE, type) || !get_option(socket, SOL_SOCKET, SO_PROTOCOL, protocol))
         return std::nullopt;
-    if (type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == kIpprotoMptcp)) return Transport::tcp;
-    if (type == SOCK_DGRAM && protocol == IPPROTO_UDP) return Transport::udp;
-    if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) return Transport::udplite;
+    if (type == SOCK_STREAM && protocol == IPPROTO_TCP) return Kind{Transport::tcp};
+    if (type == SOCK_STREAM && protocol == kIpprotoMptcp) return Kind{Transport::tcp, true};
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDP) return Kind{Transport::udp};
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) return Kind{Transport::udplite};
     return std::nullopt;
 }
 
@@ -63,11 +72,20 @@ UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error) {
 }
 
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
-    const auto transport = transport_of_socket(socket.get());
-    if (!transport) return std::nullopt;
+    const auto kind = kind_of(socket.get());
+    if (!kind) return std::nullopt;
     SocketInfo info;
-    info.transport = *transport;
-    if (!get_option(socket.get(), SOL_SOCKET, SO_COOKIE, info.cookie)) return std::nullopt;
+    info.transport = kind->transport;
+    info.multipath = kind->multipath;
+    if (info.multipath) {
+        // mptcp_sk_clone_init in net/mptcp/protocol.c leaves an accepted socket its listener's cookie, and no list has
+        // either: the inode tells them apart.
+        struct stat status {};
+        if (fstat(socket.get(), &status) != 0) return std::nullopt;
+        info.cookie = kMadeUpCookies | status.st_ino;
+    } else if (!get_option(socket.get(), SOL_SOCKET, SO_COOKIE, info.cookie)) {
+        return std::nullopt;
+    }
 
     sockaddr_storage address{};
     socklen_t length = sizeof address;
@@ -85,7 +103,8 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
 
     // A connected UDP socket may still send elsewhere (sendto), so its port stays open to all remotes.
     length = sizeof address;
-    if (*transport == Transport::tcp && getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
+    if (info.transport == Transport::tcp &&
+        getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
         info.remote = endpoint_of(address, length);
     return info;
 }

@@ -13,6 +13,7 @@ LINK_TYPES = {1: (12, 14), 113: (14, 16), 276: (0, 20)}
 ETHERTYPES = (0x0800, 0x86DD)
 TCP, UDP, UDPLITE = 6, 17, 136
 FRAGMENT_HEADER = 44
+OPTION_HEADERS = (0, 43, 60, 135)  # hop-by-hop, routing, destination, mobility: the length in units of 8 bytes
 TCP_FLAGS = "FSRP.U"
 
 
@@ -45,11 +46,17 @@ class Packet:
             header = 40
             self.protocol = self.ip[6]
             later = 0
-            if self.protocol == FRAGMENT_HEADER and len(self.ip) >= 48:
-                self.protocol, _, fragment, identification = struct.unpack_from(">BBHI", self.ip, 40)
-                self.datagram = (self.ip[8:40], identification)
-                later = fragment & 0xFFF8
-                header = 48
+            while not later and len(self.ip) >= header + 8:
+                if self.protocol == FRAGMENT_HEADER:
+                    self.protocol, _, fragment, identification = struct.unpack_from(">BBHI", self.ip, header)
+                    self.datagram = (self.ip[8:40], identification)
+                    later = fragment & 0xFFF8
+                    header += 8
+                elif self.protocol in OPTION_HEADERS:
+                    self.protocol, length = struct.unpack_from("BB", self.ip, header)
+                    header += 8 + 8 * length
+                else:
+                    break
             self.source = ipaddress.ip_address(self.ip[8:24])
             self.destination = ipaddress.ip_address(self.ip[24:40])
         else:
@@ -99,11 +106,12 @@ def read(path):
 
 
 def _lend_ports(packets):
-    """Later fragments have the ports of their first one, wherever in the file that is."""
+    """Later fragments have the ports and the protocol of their first one, wherever in the file that is."""
     first = {p.datagram: p for p in packets if p.datagram and p.source_port is not None}
     for packet in packets:
         if packet.source_port is None and packet.datagram in first:
             packet.source_port, packet.destination_port = first[packet.datagram].ports()
+            packet.protocol = first[packet.datagram].protocol
 
 
 def transport(packets):

@@ -49,6 +49,21 @@ TEST(Classifier, DirectionIsTheInterfacesAndThePackets) {
     EXPECT_EQ(direction_of(PACKET_HOST, ARPHRD_LOOPBACK), kLoop);
 }
 
+TEST(Classifier, ASocketBoundToAGroupReceivesOnItAndSendsFromAnyAddress) {
+    const auto udp_packet = [](const std::string& from, const std::string& to) {
+        return packet(Transport::udp, from, to);
+    };
+    const auto set = set_with(test::udp(1, "239.1.2.3:80"));
+    EXPECT_EQ(classify(udp_packet("192.0.2.9:5000", "239.1.2.3:80"), kIn, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(udp_packet("192.0.2.9:5000", "239.1.2.4:80"), kIn, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(udp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(udp_packet("192.0.2.1:80", "192.0.2.9:5000"), kOut, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(udp_packet("192.0.2.1:80", "239.1.2.3:80"), kLoop, 0, set), Verdict::ours);
+    EXPECT_EQ(classify(udp_packet("192.0.2.1:81", "192.0.2.9:5000"), kOut, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(udp_packet("[2001:db8::1]:80", "[2001:db8::9]:5000"), kOut, 0, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:80", "192.0.2.9:5000"), kOut, 0, set), Verdict::foreign);
+}
+
 TEST(Classifier, TheLocalEndIsTheSenderOfOutgoingAndTheReceiverOfIncoming) {
     const auto set = set_with(test::tcp(1, "192.0.2.1:80"));
     const auto from_us = tcp_packet("192.0.2.1:80", "192.0.2.9:5000");

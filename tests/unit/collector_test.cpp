@@ -29,7 +29,18 @@ public:
                 closing.push_back(row);
         return closing;
     }
+    std::vector<SocketRow> list_flows() override {
+        std::vector<SocketRow> flows;
+        for (const SocketRow& row : rows)
+            if (row.token != 0) flows.push_back(row);
+        return flows;
+    }
 };
+
+/// A flow of a Multipath TCP connection.
+SocketRow flow_of(SocketCookie cookie, std::uint32_t token, const std::string& local, const std::string& remote) {
+    return {cookie, Transport::tcp, SocketState::established, endpoint(local), endpoint(remote), token};
+}
 
 SocketRow row_of(const SocketInfo& socket, SocketState state) {
     return {socket.cookie, socket.transport, state, socket.local, socket.remote.value_or(Endpoint())};
@@ -187,6 +198,49 @@ TEST_F(CollectorTest, AListenerThatVanishedGoesAndItsConnectionsAreAdopted) {
     collector_.sweep(101 * kSecond);
     EXPECT_FALSE(alive(3));
     EXPECT_TRUE(alive(20));
+}
+
+TEST_F(CollectorTest, AMultipathSocketLivesAsLongAsItsFirstFlow) {
+    auto socket = test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80");
+    socket.multipath = true;
+    registry_.claim(socket, 10);
+    table_.rows = {flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80")};
+    collector_.sweep(60 * kSecond);
+    EXPECT_TRUE(alive(2));
+    EXPECT_FALSE(alive(77));
+    // A stranger between the same ends.
+    table_.rows = {flow_of(78, 6, "192.0.2.1:4000", "192.0.2.2:80")};
+    collector_.sweep(61 * kSecond);
+    EXPECT_EQ(death_of(2, 4000), 61 * kSecond);
+    EXPECT_FALSE(collector_.multipath());
+}
+
+TEST_F(CollectorTest, AMultipathListenerIsFoundAndItsEndToo) {
+    auto socket = kListener;
+    socket.multipath = true;
+    registry_.claim(socket, 10);
+    table_.rows = {{77, Transport::tcp, SocketState::listening, endpoint("*:80"), {}}};
+    collector_.sweep(60 * kSecond);
+    EXPECT_TRUE(alive(3));
+    table_.rows.clear();
+    collector_.sweep(61 * kSecond);
+    EXPECT_FALSE(alive(3));
+}
+
+TEST_F(CollectorTest, FlowsOfAConnectionOfOursAreAdopted) {
+    auto socket = test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80");
+    socket.multipath = true;
+    registry_.claim(socket, 10);
+    table_.rows = {flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80"), flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80"),
+                   flow_of(79, 6, "192.0.2.5:4002", "192.0.2.2:80")};
+    collector_.sweep(60 * kSecond);
+    EXPECT_TRUE(alive(78));
+    EXPECT_FALSE(alive(79));
+    // The first flow ends; what others the kernel makes are still told by those that are left.
+    table_.rows = {flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80")};
+    collector_.sweep(61 * kSecond);
+    EXPECT_FALSE(alive(2));
+    EXPECT_TRUE(alive(78));
 }
 
 TEST_F(CollectorTest, ATableWithoutCookiesIsComparedByEndpoints) {

@@ -26,6 +26,13 @@ TEST(Address, BothWildcardsAreOne) {
     for (const char* other : {"0.0.0.1", "::1", "1.0.0.0", "8000::"}) EXPECT_FALSE(address(other).is_wildcard());
 }
 
+TEST(Address, GroupsAreToReceiveOn) {
+    for (const char* group : {"224.0.0.1", "239.255.255.255", "255.255.255.255", "ff02::1", "ff7e::1"})
+        EXPECT_TRUE(address(group).is_group()) << group;
+    for (const char* other : {"223.255.255.255", "240.0.0.1", "10.0.0.255", "fe80::1", "::1", "0.0.0.0"})
+        EXPECT_FALSE(address(other).is_group()) << other;
+}
+
 TEST(Address, Low32IsInHostByteOrder) {
     EXPECT_EQ(address("192.0.2.1").low32(), 0xc0000201U);
     EXPECT_EQ(address("2001:db8::1234:5678").low32(), 0x12345678U);

@@ -105,6 +105,21 @@ TEST(SockDiag, ListsClosingConnections) {
     EXPECT_EQ(row->local, test::local_end(tcp.client));
 }
 
+TEST(SockDiag, ListsFlowsOfMultipathTcpWithTheirTokens) {
+    const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 262));
+    if (!listener) GTEST_SKIP() << "this kernel has no Multipath TCP";
+    if (geteuid() != 0) GTEST_SKIP() << "tokens are told to CAP_NET_ADMIN alone";
+    test::bind_to_loopback(listener, AF_INET);
+    ASSERT_EQ(listen(listener.get(), 5), 0);
+    const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 262));
+    test::connect_to(client, test::local_end(listener), AF_INET);
+    SockDiagTable table;
+    const auto flows = table.list_flows();
+    const auto ours = [&](const SocketRow& row) { return row.local == test::local_end(client); };
+    ASSERT_EQ(std::count_if(flows.begin(), flows.end(), ours), 1);
+    EXPECT_EQ(std::find_if(flows.begin(), flows.end(), ours)->remote, test::local_end(listener));
+}
+
 TEST(SockDiag, HearsSocketsDie) {
     std::optional<SocketDeaths> deaths;
     try {

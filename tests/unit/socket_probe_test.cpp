@@ -71,6 +71,23 @@ TEST(InspectSocket, MultipathTcpIsTcp) {
     EXPECT_EQ(inspect_socket(socket)->transport, Transport::tcp);
 }
 
+TEST(InspectSocket, AnAcceptedMultipathSocketIsNotItsListener) {
+    const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 262));
+    if (!listener) GTEST_SKIP() << "this kernel has no Multipath TCP";
+    test::bind_to_loopback(listener, AF_INET);
+    ASSERT_EQ(listen(listener.get(), 5), 0);
+    const auto before = inspect_socket(listener);
+    ASSERT_TRUE(before);
+    EXPECT_TRUE(before->multipath);
+    const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 262));
+    test::connect_to(client, test::local_end(listener), AF_INET);
+    const UniqueFd accepted(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const auto connection = inspect_socket(accepted);
+    ASSERT_TRUE(connection);
+    EXPECT_NE(connection->cookie, before->cookie);
+    EXPECT_EQ(inspect_socket(listener)->cookie, before->cookie);
+}
+
 TEST(InspectSocket, TheWildcardOfAnIpv6SocketTakesBothUnlessItIsV6Only) {
     NEED_IPV6;
     for (const int only : {0, 1}) {
