@@ -26,8 +26,8 @@ void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& regist
 
 NetworkTable::Network::Network(const Settings& settings)
     : ring(settings.ring_mebibytes),
-      filter(ring.socket(), settings.snaplen),
-      registry([this](const PortSet& set) { filter.update(set); }),
+      filter(ring.socket(), settings.snaplen, settings.icmp_errors),
+      registry([this](const PortSet& set) { filter.update(set); }, settings.icmp_errors ? kErrorPatience : 0),
       id(network_of_socket(ring.socket())),
       last_used(Clock::now()) {}
 

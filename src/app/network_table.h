@@ -27,6 +27,7 @@ public:
     struct Settings {
         std::size_t ring_mebibytes = 64;  // of each network
         std::uint32_t snaplen = 0;        // bytes that the kernel keeps of a packet
+        bool icmp_errors = false;         // keep those that quote packets of the application
     };
     /// Borrowed.
     struct Links {

@@ -22,6 +22,7 @@ Usage: tracedump [OPTIONS] PID...
                        output, and the command's own goes to standard error
   -s SNAPLEN           keep at most SNAPLEN bytes of each packet; 0 is all [0]
   -u USER              run the command as USER
+  --icmp               keep ICMP errors that quote the command's packets, too
   --buffer-size=MIB    size of the capture ring [64]
   --no-seccomp         stop the command at every system call: slower, but it
                        can be left running when the capture ends
@@ -97,6 +98,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     app.add_option("-u", options.user);
     app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
     app.add_option("--debug", options.debug)->check(CLI::Range(0, kMaxDebugLevel));
+    app.add_flag("--icmp", options.icmp);
     app.add_flag("--no-seccomp", no_seccomp);
     app.add_flag("-V,--verbose", verbose);
     app.add_flag("-h,--help", help);

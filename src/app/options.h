@@ -19,6 +19,7 @@ struct Options {
     std::optional<std::string> user;
     std::size_t buffer_mebibytes = 64;
     bool seccomp = true;
+    bool icmp = false;  // ICMP errors about the application's packets too
     // One of the two is empty.
     std::vector<pid_t> pids;
     std::vector<std::string> command;

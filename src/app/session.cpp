@@ -71,9 +71,9 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       launched_(!options.command.empty()),
       signals_(open_signals(signals)),
       file_(options.file),
-      networks_({options.buffer_mebibytes, kernel_snaplen(options)}, {capture_inbox_, gc_inbox_}),
+      networks_({options.buffer_mebibytes, kernel_snaplen(options), options.icmp}, {capture_inbox_, gc_inbox_}),
       monitor_({networks_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
-      capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}),
+      capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}, options.icmp),
       gc_({networks_, gc_inbox_, inbox_, capture_counters_}),
       writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
     networks_.open_first(launched_ ? std::nullopt : std::optional(options.pids.front()));

@@ -154,7 +154,7 @@ void Capture::take_messages() {
     while (auto message = links_.inbox.take()) {
         const Timestamp leave_at = realtime_now() + kRingLatency;
         if (auto* watch = std::get_if<WatchRing>(&*message)) {
-            sources_.emplace_back(std::move(*watch), ++last_serial_);
+            sources_.emplace_back(std::move(*watch), ++last_serial_, icmp_errors_);
             continue;
         }
         const auto* leave = std::get_if<LeaveRing>(&*message);

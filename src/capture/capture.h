@@ -50,7 +50,8 @@ public:
         CaptureCounters& counters;
     };
 
-    explicit Capture(const Links& links) : links_(links) {}
+    /// `icmp_errors`: see Classifier.
+    explicit Capture(const Links& links, bool icmp_errors = false) : links_(links), icmp_errors_(icmp_errors) {}
 
     /// The thread's body: returns once it has drained.
     void run();
@@ -58,8 +59,8 @@ public:
 private:
     /// One network: where its packets come from, and what must be remembered to judge them.
     struct Source {
-        Source(WatchRing watch, std::uint32_t serial_number)
-            : watched(std::move(watch)), serial(serial_number), ports(*watched.ports) {}
+        Source(WatchRing watch, std::uint32_t serial_number, bool icmp_errors)
+            : watched(std::move(watch)), serial(serial_number), ports(*watched.ports), classifier(icmp_errors) {}
 
         const WatchRing watched;
         const std::uint32_t serial;
@@ -89,6 +90,7 @@ private:
     void wait_for_blocks();
 
     Links links_;
+    const bool icmp_errors_;
     std::list<Source> sources_;
     std::uint32_t last_serial_ = 0;
     bool draining_ = false;

@@ -4,6 +4,7 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace tracedump {
 
@@ -57,7 +58,28 @@ Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connectio
     return Verdict::foreign;
 }
 
+/// An error that comes here quotes what a socket sent, who may have died since. One that we send quotes what has just
+/// come for a socket.
+Verdict Classifier::judge_error(const ParsedPacket& error, Direction direction, Timestamp time, const PortSet& ports) {
+    const auto& [sender, receiver] = std::tie(error.source, error.destination);
+    Verdict verdict = Verdict::foreign;
+    if (direction != Direction::outgoing) {
+        for (const Claim& claim : ports.claims(sender.port))
+            if (claim.birth <= time && (claim.alive() || time - claim.death <= kErrorPatience) &&
+                claim.socket.sends(error.transport, sender, receiver))
+                return Verdict::ours;
+        verdict = judge(error, Role::sender, {sender, receiver}, time, ports);
+    }
+    if (verdict != Verdict::ours && direction != Direction::incoming) {
+        const Verdict other = judge(error, Role::receiver, {receiver, sender}, time, ports);
+        if (other != Verdict::foreign) verdict = other;
+    }
+    return verdict;
+}
+
 Verdict Classifier::classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
+    if (packet.kind == ParsedPacket::Kind::icmp_error)
+        return icmp_errors_ ? judge_error(packet, direction, time, ports) : Verdict::foreign;
     if (packet.kind != ParsedPacket::Kind::ports) return Verdict::foreign;
     Verdict verdict = Verdict::foreign;
     if (direction != Direction::incoming)

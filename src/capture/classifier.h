@@ -23,6 +23,9 @@ public:
     /// Strangers' connections that are remembered. When there are more, no dead socket has an afterlife for a while.
     static constexpr std::size_t kMaxSuccessors = 1 << 14;
 
+    /// `icmp_errors`: whether ICMP errors belong to whom they quote; else they are foreign.
+    explicit Classifier(bool icmp_errors = false) : icmp_errors_(icmp_errors) {}
+
     /// `undecided`: only a connect whose port is not known yet may own it; ask again with the next snapshot.
     Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports);
 
@@ -39,9 +42,11 @@ private:
     enum class Role : std::uint8_t { sender, receiver };
 
     Verdict judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time, const PortSet& ports);
+    Verdict judge_error(const ParsedPacket& error, Direction direction, Timestamp time, const PortSet& ports);
     bool is_successor(const Connection& ends, Timestamp time) const;
     void add_successor(const Connection& ends, Timestamp time);
 
+    const bool icmp_errors_;
     std::unordered_map<Connection, Timestamp, Hash> successors_;  // since when
     Timestamp too_many_until_ = kAlways;
 };

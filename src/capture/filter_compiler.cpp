@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "capture/packet.h"
+
 namespace tracedump {
 
 namespace {
@@ -131,7 +133,7 @@ Label test_end(BackwardAssembler& out, const FilterSpec& spec, Scratch local_por
     return out.statement(BPF_LD | BPF_MEM, local_port);
 }
 
-std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen) {
+std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen, bool icmp_errors) {
     BackwardAssembler out;
     const Label reject = out.statement(BPF_RET | BPF_K, 0);
     if (spec.empty()) return std::move(out).finish();
@@ -159,6 +161,11 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
     out.statement(BPF_ST, kSourcePort);
     const Label ipv6_ports = out.statement(kLoadHalf, 40);
     Label next = reject;
+    if (icmp_errors) {
+        out.branch(BPF_JGE, kFirstIcmpv6Information, reject, accept);
+        const Label type = out.statement(kLoadByte, 40);
+        next = out.branch(BPF_JEQ, IPPROTO_ICMPV6, type, reject);
+    }
     for (const std::uint32_t extension : kExtensionHeaders) next = out.branch(BPF_JEQ, extension, accept, next);
     for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv6_ports, next);
     const Label ipv6 = out.statement(kLoadByte, 6);
@@ -177,6 +184,15 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen)
     out.branch(BPF_JSET, kAnyFragment, accept, ipv4_ports);
     const Label ipv4_transport = out.statement(kLoadHalf, 6);
     next = reject;
+    if (icmp_errors) {
+        for (const std::uint32_t error : kIcmpErrors) next = out.branch(BPF_JEQ, error, accept, next);
+        out.statement(BPF_LD | BPF_B | BPF_IND, 0);
+        out.statement(BPF_LDX | BPF_B | BPF_MSH, 0);
+        const Label whole = out.here();
+        out.branch(BPF_JSET, kAnyFragment, reject, whole);
+        const Label icmp = out.statement(kLoadHalf, 6);
+        next = out.branch(BPF_JEQ, IPPROTO_ICMP, icmp, reject);
+    }
     for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv4_transport, next);
     const Label ipv4 = out.statement(kLoadByte, 9);
 
@@ -285,14 +301,14 @@ void widen(Ranges& ranges, std::size_t limit) {
     ranges = std::move(widened);
 }
 
-FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions) {
+FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions, bool icmp_errors) {
     // A range costs about four instructions (two boundaries, tested for both ends): start from what can fit, so that
     // a large set is not assembled in vain.
     std::size_t limit = max_instructions / 4;
     for (;;) {
         widen(spec.ports, std::max<std::size_t>(limit, 1));
         widen(spec.remotes, std::max<std::size_t>(limit / 4, 1));
-        auto instructions = assemble(spec, snaplen);
+        auto instructions = assemble(spec, snaplen, icmp_errors);
         if (instructions.size() <= max_instructions) return {std::move(spec), std::move(instructions)};
         limit = limit * 9 / 10;
     }

@@ -56,8 +56,10 @@ struct FilterProgram {
     std::vector<sock_filter> instructions;
 };
 
+/// With `icmp_errors` all errors of ICMP and ICMPv6 are accepted too; whom they quote is the classifier's.
 /// At most `max_instructions` long (at least 256; the kernel takes BPF_MAXINSNS, 4096). A packet that is accepted
 /// is cut off at `snaplen` bytes.
-FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions = BPF_MAXINSNS);
+FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions = BPF_MAXINSNS,
+                             bool icmp_errors = false);
 
 }  // namespace tracedump

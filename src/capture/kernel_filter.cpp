@@ -48,7 +48,7 @@ void KernelFilter::update(const PortSet& set) {
 
 void KernelFilter::attach(const FilterSpec& wanted) {
     for (;;) {
-        FilterProgram program = compile_filter(wanted, snaplen_, max_instructions_);
+        FilterProgram program = compile_filter(wanted, snaplen_, max_instructions_, icmp_errors_);
         const sock_fprog attachable{static_cast<unsigned short>(program.instructions.size()),
                                     program.instructions.data()};
         if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &attachable, sizeof attachable) == 0) {

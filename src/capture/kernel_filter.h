@@ -11,8 +11,9 @@ namespace tracedump {
 
 class KernelFilter {
 public:
-    /// `packet_socket` is borrowed and must outlive this. `snaplen` in bytes.
-    KernelFilter(int packet_socket, std::uint32_t snaplen) : socket_(packet_socket), snaplen_(snaplen) {}
+    /// `packet_socket` is borrowed and must outlive this. `snaplen` in bytes. `icmp_errors`: accept those too.
+    KernelFilter(int packet_socket, std::uint32_t snaplen, bool icmp_errors = false)
+        : socket_(packet_socket), snaplen_(snaplen), icmp_errors_(icmp_errors) {}
 
     /// Puts a filter for `set` in force. A filter that is in force and accepts all of `set` stays: attaching takes tens
     /// of microseconds, which the tracee would wait for. Throws Error if the kernel refuses.
@@ -25,6 +26,7 @@ private:
 
     const int socket_;
     const std::uint32_t snaplen_;
+    const bool icmp_errors_;
     std::size_t max_instructions_ = BPF_MAXINSNS;
     FilterSpec in_force_;
     PortSet covered_;  // the last set, which in_force_ covers

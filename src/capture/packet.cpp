@@ -13,12 +13,19 @@ using Bytes = std::span<const std::uint8_t>;
 
 std::uint16_t be16(Bytes data, std::size_t at) { return static_cast<std::uint16_t>(data[at] << 8 | data[at + 1]); }
 
+/// An error quotes packets; a quoted error would be none of ours.
+enum class Quoting : std::uint8_t { may_quote, is_quoted };
+
 constexpr std::size_t kTcpFlags = 13;  // RFC 9293, 3.1
 constexpr std::uint8_t kSyn = 0x02;
 constexpr std::uint8_t kAck = 0x10;
 
+ParsedPacket quoted_by(Bytes error, std::uint8_t protocol);
+
 /// Fills in the ports from the transport header at `at`, where all three protocols have them first.
-ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::uint8_t protocol) {
+ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::uint8_t protocol, Quoting quoting) {
+    if ((protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) && quoting == Quoting::may_quote && !packet.datagram)
+        return quoted_by(data.subspan(std::min(at, data.size())), protocol);
     const auto transport = transport_of(protocol);
     if (!transport || data.size() < at + 4) return {};
     packet.kind = ParsedPacket::Kind::ports;
@@ -30,7 +37,7 @@ ParsedPacket with_ports(ParsedPacket packet, Bytes data, std::size_t at, std::ui
     return packet;
 }
 
-ParsedPacket parse_ipv4(Bytes data) {
+ParsedPacket parse_ipv4(Bytes data, Quoting quoting) {
     constexpr std::size_t kMinHeader = 20;
     constexpr std::uint16_t kMoreFragments = 0x2000;
     constexpr std::uint16_t kFragmentOffset = 0x1fff;
@@ -53,10 +60,10 @@ ParsedPacket parse_ipv4(Bytes data) {
         packet.transport = *transport;
         return packet;
     }
-    return with_ports(packet, data, header, data[9]);
+    return with_ports(packet, data, header, data[9], quoting);
 }
 
-ParsedPacket parse_ipv6(Bytes data) {
+ParsedPacket parse_ipv6(Bytes data, Quoting quoting) {
     constexpr std::size_t kFixedHeader = 40;
     constexpr int kMaxExtensionHeaders = 16;  // more than any sane packet; bounds the work of a hostile one
     if (data.size() < kFixedHeader || data[0] >> 4 != 6) return {};
@@ -101,20 +108,39 @@ ParsedPacket parse_ipv6(Bytes data) {
                 break;
             }
             default:
-                return with_ports(packet, data, at, next);
+                return with_ports(packet, data, at, next, quoting);
         }
     }
     return {};
 }
 
+/// `error` begins at the ICMP header.
+ParsedPacket quoted_by(Bytes error, std::uint8_t protocol) {
+    constexpr std::size_t kHeader = 8;
+    if (error.size() < kHeader || !is_icmp_error(protocol, error[0])) return {};
+    const Bytes quote = error.subspan(kHeader);
+    ParsedPacket packet =
+        protocol == IPPROTO_ICMP ? parse_ipv4(quote, Quoting::is_quoted) : parse_ipv6(quote, Quoting::is_quoted);
+    if (packet.kind != ParsedPacket::Kind::ports) return {};
+    packet.kind = ParsedPacket::Kind::icmp_error;
+    packet.opens_connection = false;  // the SYN that it quotes was seen before
+    packet.datagram.reset();
+    return packet;
+}
+
 }  // namespace
+
+bool is_icmp_error(std::uint8_t protocol, std::uint8_t type) {
+    if (protocol == IPPROTO_ICMPV6) return type < kFirstIcmpv6Information;
+    return std::find(std::begin(kIcmpErrors), std::end(kIcmpErrors), type) != std::end(kIcmpErrors);
+}
 
 ParsedPacket parse_packet(Bytes data, std::uint16_t ethertype) {
     switch (ethertype) {
         case ETH_P_IP:
-            return parse_ipv4(data);
+            return parse_ipv4(data, Quoting::may_quote);
         case ETH_P_IPV6:
-            return parse_ipv6(data);
+            return parse_ipv6(data, Quoting::may_quote);
         default:
             return {};
     }

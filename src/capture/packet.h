@@ -1,5 +1,6 @@
 // What the headers of one packet say. Pure: bytes in, values out, any thread.
-// Reads IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200), TCP, UDP and UDP-Lite ports. Every length is
+// Reads IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200), TCP, UDP and UDP-Lite ports, and the same of
+// what ICMP errors quote (RFC 792, RFC 4443; not of errors that are in fragments themselves). Every length is
 // checked against the bytes that were captured; a malformed or cut-off packet is `other`, never a guess.
 #pragma once
 
@@ -24,6 +25,7 @@ struct DatagramKey {
 struct ParsedPacket {
     enum class Kind : std::uint8_t {
         ports,           // transport, source and destination are known
+        icmp_error,      // they are those of a packet that an ICMP or ICMPv6 error quotes
         later_fragment,  // a fragment that does not hold the ports
         other,           // not TCP, UDP or UDP-Lite, malformed, or too short to tell
     };
@@ -34,6 +36,14 @@ struct ParsedPacket {
     bool opens_connection = false;        // TCP with SYN and without ACK
     std::optional<DatagramKey> datagram;  // of a fragment that is not the whole
 };
+
+/// The types of ICMP that quote a packet: unreachable, source quench, redirect, time exceeded, parameter problem.
+inline constexpr std::uint8_t kIcmpErrors[] = {3, 4, 5, 11, 12};
+/// ICMPv6: all types below quote one (RFC 4443, 2.1).
+inline constexpr std::uint8_t kFirstIcmpv6Information = 128;
+
+/// `protocol` is IPPROTO_ICMP or IPPROTO_ICMPV6.
+bool is_icmp_error(std::uint8_t protocol, std::uint8_t type);
 
 /// `data` begins at the network header; `ethertype` in host byte order.
 ParsedPacket parse_packet(std::span<const std::uint8_t> data, std::uint16_t ethertype);

@@ -6,8 +6,8 @@
 
 namespace tracedump {
 
-PortRegistry::PortRegistry(Enforce enforce)
-    : enforce_(std::move(enforce)), snapshot_(std::make_shared<const PortSet>()) {}
+PortRegistry::PortRegistry(Enforce enforce, Timestamp memory)
+    : enforce_(std::move(enforce)), memory_(memory), snapshot_(std::make_shared<const PortSet>()) {}
 
 void PortRegistry::publish_locked() {
     auto next = std::make_shared<const PortSet>(current_);
@@ -100,16 +100,17 @@ void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death
 void PortRegistry::forget_dead(Timestamp time) {
     std::lock_guard lock(mutex_);
     bool changed = false;
-    const auto forget_oldest = [&](Graveyard& graves) {
-        const Dead& oldest = graves.front();
-        current_.forget_dead(oldest.port, oldest.cookie, oldest.death);
-        graves.pop_front();
-        changed = true;
+    const auto forget = [&](Graveyard& graves, Timestamp memory) {
+        while (!graves.empty() && graves.front().death < time &&
+               (graves.front().death < time - memory || graves.size() > kMaxAfterlives)) {
+            const Dead& oldest = graves.front();
+            current_.forget_dead(oldest.port, oldest.cookie, oldest.death);
+            graves.pop_front();
+            changed = true;
+        }
     };
-    while (!dead_.empty() && dead_.front().death < time) forget_oldest(dead_);
-    while (!dead_tcp_.empty() && dead_tcp_.front().death < time &&
-           (dead_tcp_.front().death < time - kTcpAfterlife || dead_tcp_.size() > kMaxAfterlives))
-        forget_oldest(dead_tcp_);
+    forget(dead_, memory_);
+    forget(dead_tcp_, kTcpAfterlife);
     if (changed) publish_locked();
 }
 

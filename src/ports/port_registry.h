@@ -26,7 +26,8 @@ public:
     using Enforce = std::function<void(const PortSet&)>;
 
     /// `enforce` runs under the registry's lock, on the thread that made the change; it must not call back.
-    explicit PortRegistry(Enforce enforce);
+    /// Claims that have no afterlife are remembered for `memory` after their death.
+    explicit PortRegistry(Enforce enforce, Timestamp memory = 0);
 
     const Published<PortSet>& snapshot() const { return snapshot_; }
 
@@ -46,7 +47,7 @@ public:
     void retire(std::span<const SocketCookie> cookies, Timestamp death);
 
     /// Forgets the dead that no packet can ask for any more: every packet up to `time` has been judged. Of more than
-    /// kMaxAfterlives TCP sockets the afterlife of those that died first is cut short.
+    /// kMaxAfterlives (TCP or not) those that died first are forgotten sooner.
     void forget_dead(Timestamp time);
     static constexpr std::size_t kMaxAfterlives = 1 << 16;
 
@@ -79,12 +80,13 @@ private:
     using Graveyard = std::deque<Dead>;  // oldest first
 
     const Enforce enforce_;
+    const Timestamp memory_;
     Published<PortSet> snapshot_;
 
     mutable std::mutex mutex_;                         // guards all below
     PortSet current_;                                  // what snapshot_ holds
     std::unordered_map<SocketCookie, Claim> sockets_;  // the living
-    Graveyard dead_;                                   // no packets to come
+    Graveyard dead_;                                   // no packets to come, or only errors about them
     Graveyard dead_tcp_;                               // these have an afterlife
     std::uint64_t last_window_ = 0;
     Totals totals_;

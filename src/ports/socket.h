@@ -53,6 +53,10 @@ std::string to_text(const SocketInfo& socket);
 /// flight, the RSTs that answer it. TCP_TIMEWAIT_LEN of include/net/tcp.h.
 inline constexpr Timestamp kTcpAfterlife = 60 * kNanosPerSecond;
 
+/// How long after a socket's death an ICMP error about what it sent may come: three seconds until a neighbour is given
+/// up (net.ipv4.neigh.default.mcast_solicit), and what a queue on the way may add.
+inline constexpr Timestamp kErrorPatience = 10 * kNanosPerSecond;
+
 /// A socket's claim to packets: those of its transport, local endpoint and, if it has one, remote endpoint whose
 /// timestamp lies in [birth, death]. A TCP socket's claim has an afterlife: packets of connections that began before
 /// its death.

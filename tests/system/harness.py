@@ -35,7 +35,7 @@ NEAR6, FAR6 = "fd77::1", "fd77::2"
 STRANGER_PORTS = range(20000, 30000)  # below the ephemeral ports
 SENTINEL_PORT = 9
 SENTINEL = "end-of-the-truth"
-DEADLINE = 20.0  # seconds; generous, for sanitizers on a busy machine
+DEADLINE = 40.0  # seconds; generous, for sanitizers on a busy machine
 SKIPPED = 77
 
 
@@ -117,15 +117,16 @@ class Truth:
                                  namespace=namespace)
         wait_for("tcpdump to listen", lambda: "listening on" in self.tcpdump.stderr())
 
-    def packets(self):
-        """Ends the tcpdump and returns the application's packets: TCP and UDP, but for strangers and the sentinel."""
+    def packets(self, icmp=False):
+        """Ends the tcpdump and returns the application's packets: TCP and UDP, with `icmp` errors about those, but for
+        strangers and the sentinel."""
         self.lab.run(["bash", "-c", f"echo {SENTINEL} > /dev/udp/{self.sentinel}/{SENTINEL_PORT}"], namespace=self.namespace)
         wait_for("the sentinel", self._sentinel_seen)
         self.tcpdump.signal(signal.SIGINT)
         self.tcpdump.wait()
         assert "\n0 packets dropped by kernel" in self.tcpdump.stderr(), "tcpdump lost packets"
         strangers = set(STRANGER_PORTS)
-        return [p for p in pcap.transport(pcap.read(self.path))
+        return [p for p in pcap.transport(pcap.read(self.path), icmp)
                 if SENTINEL_PORT not in p.ports() and not strangers.intersection(p.ports())]
 
     def _sentinel_seen(self):

@@ -12,6 +12,8 @@ import sys
 LINK_TYPES = {1: (12, 14), 113: (14, 16), 276: (0, 20)}
 ETHERTYPES = (0x0800, 0x86DD)
 TCP, UDP, UDPLITE = 6, 17, 136
+ICMP, ICMPV6 = 1, 58
+ICMP_ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMPV6: range(128)}
 FRAGMENT_HEADER = 44
 OPTION_HEADERS = (0, 43, 60, 135)  # hop-by-hop, routing, destination, mobility: the length in units of 8 bytes
 TCP_FLAGS = "FSRP.U"
@@ -29,6 +31,7 @@ class Packet:
         self.source_port = self.destination_port = None
         self.flags = ""
         self.datagram = None  # of a fragment: what its fellows have in common
+        self.quoted = None  # the packet that an ICMP error is about
         self._parse()
 
     def _parse(self):
@@ -61,6 +64,10 @@ class Packet:
             self.destination = ipaddress.ip_address(self.ip[24:40])
         else:
             return
+        if not later and self.protocol in ICMP_ERRORS and len(self.ip) >= header + 28 \
+                and self.ip[header] in ICMP_ERRORS[self.protocol]:
+            self.quoted = Packet(self.time, 0, self.ip[header + 8:])
+            self.source_port, self.destination_port = self.quoted.ports()
         if not later and self.protocol in (TCP, UDP, UDPLITE) and len(self.ip) >= header + 4:
             self.source_port, self.destination_port = struct.unpack_from(">HH", self.ip, header)
             if self.protocol == TCP and len(self.ip) > header + 13:
@@ -71,7 +78,7 @@ class Packet:
         return self.source_port, self.destination_port
 
     def __str__(self):
-        name = {TCP: "tcp", UDP: "udp", UDPLITE: "udplite"}.get(self.protocol, self.protocol)
+        name = {TCP: "tcp", UDP: "udp", UDPLITE: "udplite", ICMP: "icmp about", ICMPV6: "icmp6 about"}.get(self.protocol, self.protocol)
         return (f"{self.time:.6f} {name} {self.source}:{self.source_port} > "
                 f"{self.destination}:{self.destination_port} [{self.flags}] length {len(self.ip)}")
 
@@ -114,9 +121,10 @@ def _lend_ports(packets):
             packet.protocol = first[packet.datagram].protocol
 
 
-def transport(packets):
-    """Those that tracedump is about."""
-    return [p for p in packets if p.protocol in (TCP, UDP, UDPLITE)]
+def transport(packets, icmp=False):
+    """Those that tracedump is about: with --icmp errors that quote them too."""
+    return [p for p in packets if p.protocol in (TCP, UDP, UDPLITE)
+            or icmp and p.quoted and p.quoted.protocol in (TCP, UDP, UDPLITE)]
 
 
 def difference(truth, capture):

@@ -237,5 +237,46 @@ TEST(Classifier, TooManyStrangersEndEveryAfterlife) {
               Verdict::foreign);
 }
 
+ParsedPacket error_about(ParsedPacket quoted) {
+    quoted.kind = ParsedPacket::Kind::icmp_error;
+    return quoted;
+}
+ParsedPacket udp_packet(const std::string& from, const std::string& to) { return packet(Transport::udp, from, to); }
+
+TEST(Classifier, AnErrorThatComesHereIsTheSendersForAWhileAfterItsDeath) {
+    const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
+    const auto error = error_about(udp_packet("192.0.2.1:4000", "192.0.2.9:80"));
+    Classifier classifier(true);
+    for (const Timestamp time : {Timestamp{0}, kDeath, kDeath + kErrorPatience}) {
+        EXPECT_EQ(classifier.classify(error, kIn, time, set), Verdict::ours);
+        EXPECT_EQ(classifier.classify(error, kLoop, time, set), Verdict::ours);
+    }
+    EXPECT_EQ(classifier.classify(error, kIn, kDeath + kErrorPatience + 1, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(error, kOut, kDeath, set), Verdict::foreign) << "we quote what comes, not what goes";
+    const auto stranger = error_about(udp_packet("192.0.2.1:4001", "192.0.2.9:80"));
+    EXPECT_EQ(classifier.classify(stranger, kIn, kDeath, set), Verdict::foreign);
+}
+
+TEST(Classifier, AnErrorThatWeSendIsTheReceiversInItsLife) {
+    const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
+    const auto error = error_about(udp_packet("192.0.2.9:80", "192.0.2.1:4000"));
+    Classifier classifier(true);
+    EXPECT_EQ(classifier.classify(error, kOut, kDeath, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(error, kOut, kDeath + 1, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(error, kIn, kDeath, set), Verdict::foreign);
+}
+
+TEST(Classifier, AnErrorAboutAConnectUnderWayIsUndecided) {
+    const auto set = set_pending("192.0.2.9:80", 100);
+    const auto error = error_about(tcp_packet("192.0.2.1:4000", "192.0.2.9:80"));
+    EXPECT_EQ(Classifier(true).classify(error, kIn, 100, set), Verdict::undecided);
+    EXPECT_EQ(Classifier(false).classify(error, kIn, 100, set), Verdict::foreign);
+}
+
+TEST(Classifier, ErrorsAreForeignUnlessAskedFor) {
+    const auto set = set_with(test::udp(1, "192.0.2.1:4000"));
+    EXPECT_EQ(classify(error_about(udp_packet("192.0.2.1:4000", "192.0.2.9:80")), kIn, 0, set), Verdict::foreign);
+}
+
 }  // namespace
 }  // namespace tracedump

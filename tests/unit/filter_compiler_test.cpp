@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 
+#include "capture/packet.h"
 #include "helpers.h"
 
 namespace tracedump {
@@ -457,6 +458,31 @@ TEST(FilterSpec, AClaimWithoutARemoteNeedsItsPort) {
     EXPECT_TRUE(spec.covers(53, set.claims(53)));
     spec.ports = {{50, 52}, {54, 60}};
     EXPECT_FALSE(spec.covers(53, set.claims(53)));
+}
+
+TEST(FilterCompiler, IcmpErrorsPassWhenAskedFor) {
+    const auto v4 = endpoint("192.0.2.1:0"), v6 = endpoint("[2001:db8::1]:0");
+    FilterSpec spec;
+    spec.ports = {{1000, 1000}};
+    const auto with = compile_filter(spec, kSnaplen, BPF_MAXINSNS, true);
+    const auto without = compile_filter(spec, kSnaplen, BPF_MAXINSNS, false);
+    EXPECT_TRUE(jumps_stay_inside(with));
+    for (int type = 0; type < 256; ++type) {
+        const auto t = static_cast<std::uint8_t>(type);
+        const auto message4 = test::icmp_message(v4, v4, t, kTcp4), message6 = test::icmp_message(v6, v6, t, kTcp6);
+        EXPECT_EQ(run(with, kIncoming, message4), is_icmp_error(IPPROTO_ICMP, t) ? kSnaplen : 0) << type;
+        EXPECT_EQ(run(with, over_ipv6(kIncoming), message6), is_icmp_error(IPPROTO_ICMPV6, t) ? kSnaplen : 0) << type;
+        EXPECT_EQ(run(with, kLoopbackOut, message4), 0U) << type;
+        EXPECT_EQ(run(without, kIncoming, message4), 0U) << type;
+        EXPECT_EQ(run(without, over_ipv6(kIncoming), message6), 0U) << type;
+    }
+    EXPECT_EQ(run(with, kIncoming, kTcp4), run(without, kIncoming, kTcp4));
+    EXPECT_EQ(run(with, over_ipv6(kIncoming), kTcp6), run(without, over_ipv6(kIncoming), kTcp6));
+    auto in_fragments = test::icmp_message(v4, v4, 3, kTcp4);
+    in_fragments[6] = 0x20;
+    EXPECT_EQ(run(with, kIncoming, in_fragments), 0U);
+    EXPECT_EQ(run(compile_filter({}, kSnaplen, BPF_MAXINSNS, true), kIncoming, test::icmp_message(v4, v4, 3, kTcp4)),
+              0U);
 }
 
 }  // namespace

@@ -149,6 +149,21 @@ inline Bytes ipv6_packet(const Endpoint& source, const Endpoint& destination, in
     return out;
 }
 
+/// An ICMP or ICMPv6 message of that type from `source` to `destination` (ports are not used) that quotes a packet.
+inline Bytes icmp_message(const Endpoint& source, const Endpoint& destination, std::uint8_t type, const Bytes& quoted) {
+    const bool v4 = source.address.is_v4();
+    Bytes out = v4 ? ipv4_packet(source, destination, {.protocol = IPPROTO_ICMP})
+                   : ipv6_packet(source, destination, IPPROTO_ICMPV6);
+    out.resize(v4 ? 20 : 40);
+    out.push_back(type);
+    out.resize(out.size() + 7, 0);
+    out.insert(out.end(), quoted.begin(), quoted.end());
+    const std::size_t length = v4 ? out.size() : out.size() - 40;
+    out[v4 ? 2 : 4] = static_cast<std::uint8_t>(length >> 8);
+    out[v4 ? 3 : 5] = static_cast<std::uint8_t>(length);
+    return out;
+}
+
 /// A folder of its own for a test, removed at the end.
 class TempFolder {
 public:

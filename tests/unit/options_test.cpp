@@ -44,18 +44,20 @@ TEST(Options, DefaultsAreThoseOfTheHelp) {
     EXPECT_FALSE(options.user);
     EXPECT_EQ(options.buffer_mebibytes, 64U);
     EXPECT_TRUE(options.seccomp);
+    EXPECT_FALSE(options.icmp);
     EXPECT_TRUE(options.pids.empty());
     EXPECT_EQ(options.command, (Words{"ls"}));
 }
 
 TEST(Options, EveryOptionIsTaken) {
     const auto options = accepted({"-w", "x.pcap", "-s", "96", "-u", "nobody", "--buffer-size=8", "--no-seccomp",
-                                   "--debug=3", "--", "curl", "-s"});
+                                   "--icmp", "--debug=3", "--", "curl", "-s"});
     EXPECT_EQ(options.file, "x.pcap");
     EXPECT_EQ(options.snaplen, 96U);
     EXPECT_EQ(options.user, "nobody");
     EXPECT_EQ(options.buffer_mebibytes, 8U);
     EXPECT_FALSE(options.seccomp);
+    EXPECT_TRUE(options.icmp);
     EXPECT_EQ(options.debug, 3);
     EXPECT_EQ(options.command, (Words{"curl", "-s"}));
 }

@@ -244,5 +244,52 @@ TEST(Packet, RandomBytesAreReadWithinTheirBounds) {
     EXPECT_GT(with_ports, 1000U);  // or the loop tests nothing
 }
 
+const Endpoint kRouter4 = endpoint("203.0.113.1:0");
+const Endpoint kRouter6 = endpoint("[2001:db8::ff]:0");
+
+TEST(Packet, IcmpErrorsHaveTheEndsOfWhatTheyQuote) {
+    for (int type = 0; type < 256; ++type) {
+        const auto t = static_cast<std::uint8_t>(type);
+        const auto v4 = parse(test::icmp_message(kRouter4, kFrom4, t, test::ipv4_packet(kFrom4, kTo4)), ETH_P_IP);
+        const bool error4 = type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+        EXPECT_EQ(v4.kind, error4 ? Kind::icmp_error : Kind::other) << type;
+        const auto v6 = parse(test::icmp_message(kRouter6, kFrom6, t, test::ipv6_packet(kFrom6, kTo6)), ETH_P_IPV6);
+        EXPECT_EQ(v6.kind, type < 128 ? Kind::icmp_error : Kind::other) << type;
+        for (const ParsedPacket& packet : {v4, v6}) {
+            if (packet.kind != Kind::icmp_error) continue;
+            EXPECT_EQ(packet.source.port, 1234);
+            EXPECT_EQ(packet.destination.port, 80);
+            EXPECT_EQ(packet.transport, Transport::tcp);
+            EXPECT_FALSE(packet.opens_connection);
+            EXPECT_FALSE(packet.datagram);
+        }
+    }
+}
+
+TEST(Packet, AnIcmpErrorNeedsThePortsInItsQuote) {
+    const auto quoted6 = test::ipv6_packet(kFrom6, kTo6, IPPROTO_UDP, {test::option_header(IPPROTO_DSTOPTS, 1)});
+    const auto whole4 = test::icmp_message(kRouter4, kFrom4, 3, test::ipv4_packet(kFrom4, kTo4, {.option_words = 2}));
+    const auto whole6 = test::icmp_message(kRouter6, kFrom6, 1, quoted6);
+    for (std::size_t length = 0; length <= whole4.size(); ++length)
+        EXPECT_EQ(parse(Bytes(whole4.begin(), whole4.begin() + static_cast<std::ptrdiff_t>(length)), ETH_P_IP).kind,
+                  length < 20 + 8 + 28 + 4 ? Kind::other : Kind::icmp_error)
+            << length;
+    for (std::size_t length = 0; length <= whole6.size(); ++length)
+        EXPECT_EQ(parse(Bytes(whole6.begin(), whole6.begin() + static_cast<std::ptrdiff_t>(length)), ETH_P_IPV6).kind,
+                  length < 40 + 8 + 40 + 16 + 4 ? Kind::other : Kind::icmp_error)
+            << length;
+}
+
+TEST(Packet, WhatQuotesNoFirstFragmentOfATransportIsOther) {
+    for (const auto& quoted :
+         {test::ipv4_packet(kFrom4, kTo4, {.fragment_offset = 1}),
+          test::ipv4_packet(kFrom4, kTo4, {.protocol = IPPROTO_ICMP}),
+          test::icmp_message(kFrom4, kTo4, 3, test::ipv4_packet(kFrom4, kTo4)), test::ipv6_packet(kFrom6, kTo6)})
+        EXPECT_EQ(parse(test::icmp_message(kRouter4, kFrom4, 3, quoted), ETH_P_IP).kind, Kind::other);
+    auto in_fragments = test::icmp_message(kRouter4, kFrom4, 3, test::ipv4_packet(kFrom4, kTo4));
+    in_fragments[6] = 0x20;
+    EXPECT_EQ(parse(in_fragments, ETH_P_IP).kind, Kind::other);
+}
+
 }  // namespace
 }  // namespace tracedump

@@ -131,6 +131,17 @@ TEST_F(PortRegistryTest, ADeadTcpSocketIsRememberedForItsAfterlife) {
     EXPECT_TRUE(claims(4000).empty());
 }
 
+TEST(PortRegistry, RemembersTheDeadForAsLongAsItIsTold) {
+    PortRegistry registry(nullptr, 50);
+    registry.claim(test::udp(1, "*:53"), 100);
+    const SocketCookie cookie = 1;
+    registry.retire(std::span(&cookie, 1), 200);
+    registry.forget_dead(250);
+    EXPECT_TRUE(registry.snapshot().load()->contains(53));
+    registry.forget_dead(251);
+    EXPECT_FALSE(registry.snapshot().load()->contains(53));
+}
+
 TEST_F(PortRegistryTest, AfterlivesAreBounded) {
     std::vector<SocketInfo> sockets;
     std::vector<SocketCookie> cookies;
