@@ -257,6 +257,7 @@ Totals Session::totals() {
     totals.processes = monitor_counters_.processes;
     totals.sockets = ports.sockets;
     totals.ports = ports.ports;
+    totals.living = ports.living;
     return totals;
 }
 

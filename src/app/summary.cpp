@@ -26,8 +26,8 @@ std::string final_lines(const Totals& totals) {
 }
 
 std::string progress_line(const Totals& totals) {
-    return fmt::format("{} captured, {} received by filter, {} dropped by kernel", packets(totals.captured),
-                       packets(totals.received), packets(totals.dropped));
+    return fmt::format("{} captured, {} received by filter, {} dropped by kernel, {} open", packets(totals.captured),
+                       packets(totals.received), packets(totals.dropped), count(totals.living, "socket", "sockets"));
 }
 
 }  // namespace tracedump

@@ -15,6 +15,7 @@ struct Totals {
     std::uint64_t processes = 0;
     std::uint64_t sockets = 0;
     std::uint64_t ports = 0;
+    std::uint64_t living = 0;  // sockets that are open now
 };
 
 /// The lines that end a capture.

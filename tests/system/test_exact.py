@@ -1,12 +1,11 @@
 """Every packet of the application and no packet of any other, when both do the same, a lot, at the same time."""
 
-import os
 import socket
 import struct
 import subprocess
 
 from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
-from talker import Talker
+from scripted import Scripted
 
 OUR_PORTS = ("30000", "60999")
 THEIR_PORTS = (str(STRANGER_PORTS[0]), str(STRANGER_PORTS[-1]))
@@ -142,28 +141,6 @@ for s in sockets[::50]:
     packets = truth.packets()
     expect_equal(len(packets), 200, "packets in the truth")
     expect_same(packets, traced.packets())
-
-
-class Scripted:
-    """A Python program that is told what to do next by lines on its standard input: `step()` waits for one."""
-
-    HEAD = "import socket, struct, sys\ndef step(): print('step', flush=True); sys.stdin.readline()\n"
-
-    def __init__(self, start, script):
-        orders, self.orders = os.pipe()
-        self.process = start(["python3", "-c", self.HEAD + script], stdin=orders)
-        os.close(orders)
-        self.steps = 0
-        self.await_step()
-
-    def await_step(self):
-        self.steps += 1
-        wait_for(f"step {self.steps}", lambda: self.process.stdout().count("step") >= self.steps)
-
-    def go_on(self, to_the_end=False):
-        os.write(self.orders, b"\n")
-        if not to_the_end:
-            self.await_step()
 
 
 def deafen(lab):

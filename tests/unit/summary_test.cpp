@@ -40,8 +40,8 @@ TEST(Summary, NoneIsPluralAndLossesAreToldOnlyIfThereAreAny) {
 }
 
 TEST(Summary, ProgressIsOneLine) {
-    EXPECT_EQ(progress_line({.captured = 1, .received = 2}),
-              "1 packet captured, 2 packets received by filter, 0 packets dropped by kernel");
+    EXPECT_EQ(progress_line({.captured = 1, .received = 2, .living = 1}),
+              "1 packet captured, 2 packets received by filter, 0 packets dropped by kernel, 1 socket open");
 }
 
 }  // namespace
