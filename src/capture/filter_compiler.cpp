@@ -150,7 +150,13 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen,
     out.branch(BPF_JEQ, PACKET_OUTGOING, sender, received);
     const Label ends_known = out.statement(kLoadWord, ancillary(SKF_AD_PKTTYPE));
 
-    // IPv6: ports behind the fixed header, or an extension header, which the classifier walks.
+    // IPv6: ports behind the fixed header, or an extension header, which the classifier walks, unless what follows the
+    // first one shows that there are none: the kernel's own group reports (MLD) have an extension header.
+    Label next = reject;
+    for (const std::uint32_t extension : kExtensionHeaders) next = out.branch(BPF_JEQ, extension, accept, next);
+    for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, accept, next);
+    if (icmp_errors) next = out.branch(BPF_JEQ, IPPROTO_ICMPV6, accept, next);
+    const Label extended = out.statement(kLoadByte, 40);
     out.go(ends_known);
     out.statement(BPF_ST, kDestinationAddress);
     out.statement(kLoadWord, 36);
@@ -160,13 +166,13 @@ std::vector<sock_filter> assemble(const FilterSpec& spec, std::uint32_t snaplen,
     out.statement(kLoadHalf, 42);
     out.statement(BPF_ST, kSourcePort);
     const Label ipv6_ports = out.statement(kLoadHalf, 40);
-    Label next = reject;
+    next = reject;
     if (icmp_errors) {
         out.branch(BPF_JGE, kFirstIcmpv6Information, reject, accept);
         const Label type = out.statement(kLoadByte, 40);
         next = out.branch(BPF_JEQ, IPPROTO_ICMPV6, type, reject);
     }
-    for (const std::uint32_t extension : kExtensionHeaders) next = out.branch(BPF_JEQ, extension, accept, next);
+    for (const std::uint32_t extension : kExtensionHeaders) next = out.branch(BPF_JEQ, extension, extended, next);
     for (const std::uint32_t transport : kTransports) next = out.branch(BPF_JEQ, transport, ipv6_ports, next);
     const Label ipv6 = out.statement(kLoadByte, 6);
 

@@ -285,10 +285,18 @@ TEST(FilterCompiler, EachTransportIsAcceptedAndNoOther) {
             << protocol;
         const std::set<int> extensions{IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT,
                                        IPPROTO_AH,      IPPROTO_DSTOPTS, IPPROTO_MH};
-        EXPECT_EQ(run(program, over_ipv6(kOutgoing),
-                      test::ipv6_packet(endpoint("[2001:db8::1]:1000"), endpoint("[2001:db8::2]:80"), protocol)),
-                  has_ports || extensions.contains(protocol) ? kSnaplen : 0)
-            << protocol;
+        const auto from = endpoint("[2001:db8::1]:1000"), to = endpoint("[2001:db8::2]:80");
+        if (!extensions.contains(protocol)) {
+            EXPECT_EQ(run(program, over_ipv6(kOutgoing), test::ipv6_packet(from, to, protocol)),
+                      has_ports ? kSnaplen : 0)
+                << protocol;
+        }
+        for (const int extension : {IPPROTO_HOPOPTS, IPPROTO_DSTOPTS}) {
+            const auto packet = test::ipv6_packet(from, to, protocol, {test::option_header(extension)});
+            EXPECT_EQ(run(program, over_ipv6(kOutgoing), packet),
+                      has_ports || extensions.contains(protocol) ? kSnaplen : 0)
+                << extension << " then " << protocol;
+        }
     }
 }
 
