@@ -123,7 +123,9 @@ void Session::take_signals() {
                 log_notice("{}", progress_line(totals()));
                 break;
             case SIGTSTP:
-                suspend();
+                // A command that goes on in spite of it, or first tidies up, is not to be stopped by its tracer.
+                stop_asked_ = launched_;
+                if (!launched_) log_notice("not suspended: the traced processes would stop with it (Ctrl-C ends it)");
                 break;
             default:
                 on_ending_signal(signal);
@@ -156,13 +158,6 @@ void Session::on_ending_signal(const signalfd_siginfo& signal) {
     // Otherwise the command has been told to end already, and the capture ends with it.
 }
 
-void Session::suspend() {
-    // Ctrl-Z: let the tracees stop themselves first, each with the monitor's help; then stop as the shell expects.
-    constexpr std::chrono::milliseconds kTraceesStop{50};
-    std::this_thread::sleep_for(kTraceesStop);
-    raise(SIGSTOP);
-}
-
 void Session::announce() {
     log_notice("listening on any, link-type LINUX_SLL (Linux cooked v1), snapshot length {} bytes",
                file_snaplen(options_));
@@ -186,6 +181,13 @@ void Session::on(const CommandEnded& event) {
                    event.others == 1 ? "the process that it left behind has"
                                      : fmt::format("the {} processes that it left behind have", event.others),
                    event.others == 1 ? "it" : "them");
+}
+
+void Session::on(const CommandStopped& event) {
+    // The shell's job is us: it must see what has happened to the command. Its SIGCONT goes to both.
+    const bool by_terminal = event.signal != SIGSTOP;
+    if (by_terminal || stop_asked_) raise(SIGSTOP);
+    stop_asked_ = false;
 }
 
 void Session::on(const MonitorEnded& event) {

@@ -49,7 +49,6 @@ private:
     void wait();
     void take_signals();
     void on_ending_signal(const signalfd_siginfo& signal);
-    void suspend();
     void drain();
     void release();
     Totals totals();
@@ -57,6 +56,7 @@ private:
 
     void on(const TracingBegan&);
     void on(const CommandEnded& event);
+    void on(const CommandStopped& event);
     void on(const MonitorEnded& event);
     void on(const ThreadFailed& event);
     void on(const OutputClosed&);
@@ -90,7 +90,8 @@ private:
     bool began_ = false;
     bool released_ = false;  // the targets live on without us
     bool command_ended_ = false;
-    bool failed_ = false;  // a thread gave up: the status is ours
+    bool stop_asked_ = false;  // by the terminal (Ctrl-Z)
+    bool failed_ = false;      // a thread gave up: the status is ours
     int first_ending_signal_ = 0;
     Clock::time_point first_ending_time_;
     SessionResult result_;

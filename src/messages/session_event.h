@@ -19,6 +19,11 @@ struct CommandEnded {
     std::size_t others = 0;
 };
 
+/// monitor: the launched command has been stopped by `signal`, as for job control.
+struct CommandStopped {
+    int signal = 0;
+};
+
 /// monitor: its thread is done, every tracee gone or let go. `error` is empty if all went well.
 struct MonitorEnded {
     std::string error;
@@ -49,8 +54,8 @@ struct NetworkLeft {
 /// capture: everything up to the drain has been handed to the writer.
 struct CaptureDrained {};
 
-using SessionEvent = std::variant<TracingBegan, CommandEnded, MonitorEnded, ThreadFailed, OutputClosed, TailSettled,
-                                  NetworkIdle, NetworkLeft, CaptureDrained>;
+using SessionEvent = std::variant<TracingBegan, CommandEnded, CommandStopped, MonitorEnded, ThreadFailed, OutputClosed,
+                                  TailSettled, NetworkIdle, NetworkLeft, CaptureDrained>;
 using SessionMailbox = Mailbox<SessionEvent>;
 
 }  // namespace tracedump

@@ -164,15 +164,11 @@ void Monitor::dispatch(const Event& event) {
             on_call_stop(tracee);
             return resume(tracee);
         case WaitStatus::Kind::group_stop:
-            attached_stopped(tracee.tid);
-            tracee.interrupted = false;
-            ptrace_calls::listen(tracee.tid);
-            return;
+            return on_group_stop(tracee, status.signal());
         case WaitStatus::Kind::trap_stop:
             return on_trap_stop(tracee);
         case WaitStatus::Kind::signal_stop:
-            log_process("thread {}: signal {}", tracee.tid, status.signal());
-            return resume(tracee, status.signal());
+            return on_signal(tracee, status.signal());
         case WaitStatus::Kind::exited:
         case WaitStatus::Kind::killed:
             return;
@@ -276,6 +272,8 @@ void Monitor::on_call_stop(Tracee& tracee) {
         number = info.entry.nr;
         std::copy(std::begin(info.entry.args), std::end(info.entry.args), arguments.begin());
     } else if (info.op == PTRACE_SYSCALL_INFO_SECCOMP) {
+        // A filter of the tracee's own: without a tracer such a call would fail, so it does with one.
+        if (info.seccomp.ret_data != kSeccompTraceData) return refuse_call(tracee.tid);
         number = info.seccomp.nr;
         std::copy(std::begin(info.seccomp.args), std::end(info.seccomp.args), arguments.begin());
     } else {
@@ -293,8 +291,25 @@ void Monitor::on_call_stop(Tracee& tracee) {
         learn([&] { sensor_.at_entry(tracee, *call, read); });
 }
 
+void Monitor::on_group_stop(Tracee& tracee, int signal) {
+    attached_stopped(tracee.tid);
+    tracee.interrupted = false;
+    tracee.stopped = true;
+    ptrace_calls::listen(tracee.tid);
+    if (command_ && tracee.tid == command_->pid) links_.session.post(CommandStopped{signal});
+}
+
+void Monitor::on_signal(Tracee& tracee, int signal) {
+    log_process("thread {}: signal {}", tracee.tid, signal);
+    // A signal that is ignored would have been discarded, but for a tracer, and would have interrupted nothing. Being
+    // stopped does interrupt calls, and so does the SIGCONT that ends it.
+    const bool continues = signal == SIGCONT && std::exchange(tracee.stopped, false);
+    if (!continues && !WaitStatus::is_stopping(signal)) restart_interrupted_call(tracee.tid, tracee.last_restart);
+    resume(tracee, signal);
+}
+
 void Monitor::on_trap_stop(Tracee& tracee) {
-    if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid);
+    if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid, tracee.last_restart);
     attached_stopped(tracee.tid);
     resume(tracee);
 }

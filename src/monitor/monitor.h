@@ -67,6 +67,8 @@ private:
     void process_began(pid_t pid);
     void on_exec(Tracee& tracee);
     void on_call_stop(Tracee& tracee);
+    void on_group_stop(Tracee& tracee, int signal);
+    void on_signal(Tracee& tracee, int signal);
     void on_trap_stop(Tracee& tracee);
     void resume(const Tracee& tracee, int signal = 0);
     void attached_stopped(pid_t tid);

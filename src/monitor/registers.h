@@ -1,14 +1,33 @@
-// The one thing that tracedump ever writes into a tracee: a stop that we caused made a system call return EINTR that
-// would not have, so let the kernel restart it (signal(7), "Interruption of system calls"; ptrace.md C1).
-// Monitor thread; the tracee is in a ptrace stop.
+// All that tracedump ever writes into a tracee: results of system calls that a tracer would otherwise change.
+// Monitor thread; the tracee is in a ptrace stop. x86-64 alone has all of it, as said below.
 #pragma once
 
 #include <sys/types.h>
 
+#include <array>
+#include <chrono>
+#include <cstdint>
+
 namespace tracedump {
 
-/// Turns a pending -EINTR into -ERESTARTNOHAND: the call is restarted unless a handler runs first, in which case the
-/// program sees EINTR after all. A relative timeout starts over. x86 only; elsewhere the call keeps its EINTR.
-void restart_interrupted_call(pid_t tid);
+/// The latest system call of a tracee that was restarted.
+struct Restart {
+    std::array<std::uint64_t, 8> call{};  // where from, with which arguments
+    std::chrono::steady_clock::time_point first{};
+    std::chrono::steady_clock::time_point last{};
+};
+
+/// A stop of ours, or a signal that the kernel would have discarded but for us, made a system call return EINTR that
+/// would not have (signal(7), "Interruption of system calls"; ptrace.md C1, C2): turns that into -ERESTARTNOHAND, with
+/// which the kernel restarts the call unless a handler runs first; then the program sees EINTR after all. x86-64 only;
+/// elsewhere the call keeps its EINTR.
+///
+/// A relative timeout starts over. So that a trickle of ignored signals cannot put it off for ever, epoll_wait(2) keeps
+/// its EINTR once its restarts have put it off by its timeout.
+void restart_interrupted_call(pid_t tid, Restart& latest);
+
+/// In a seccomp stop: the call will not be made, and return ENOSYS, as it does for SECCOMP_RET_TRACE without a tracer
+/// (seccomp(2)). x86-64 and aarch64.
+void refuse_call(pid_t tid);
 
 }  // namespace tracedump

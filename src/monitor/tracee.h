@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "monitor/net_call.h"
+#include "monitor/registers.h"
 #include "ports/port_registry.h"
 #include "util/fd.h"
 
@@ -31,7 +32,9 @@ struct Tracee {
     pid_t tgid = 0;                         // 0 until something tells
     UniqueFd pidfd;                         // opened at the first look at a socket
     std::optional<CallUnderWay> under_way;  // an exit stop is wanted
-    bool interrupted = false;               // by us, to begin tracing it; its next stop is that one
+    bool stopped = false;                   // the process was stopped, and its SIGCONT is yet to be delivered
+    Restart last_restart;
+    bool interrupted = false;  // by us, to begin tracing it; its next stop is that one
 };
 
 }  // namespace tracedump

@@ -44,11 +44,12 @@ public:
     static WaitStatus death(int signal) { return WaitStatus(signal & 0x7f); }
     static WaitStatus stop(int signal, int event = 0) { return WaitStatus(event << 16 | (signal & 0xff) << 8 | 0x7f); }
 
-private:
+    /// Signals whose default is to stop the process (signal(7)).
     static bool is_stopping(int signal) {
         return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
     }
 
+private:
     int raw_;
 };
 

@@ -13,10 +13,16 @@ void PortRegistry::publish_locked() {
     auto next = std::make_shared<const PortSet>(current_);
     if (enforce_) enforce_(*next);
     snapshot_.store(std::move(next));
+    tell_changes_locked();
+}
+
+void PortRegistry::tell_changes_locked() {
+    for (const std::string& change : changes_) log_port("{}", change);
+    changes_.clear();
 }
 
 void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
-    log_port("{} closed", to_text(claim.socket));
+    if (logs_ports()) changes_.push_back(to_text(claim.socket) + " closed");
     const std::uint16_t port = claim.socket.local.port;
     current_.kill(port, claim.socket.cookie, death);
     (claim.socket.transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, port, claim.socket.cookie});
@@ -46,7 +52,7 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
         ++totals_.sockets;
     }
     const Claim claim{socket, birth, kNever};
-    log_port("{} opened", to_text(socket));
+    if (logs_ports()) changes_.push_back(to_text(socket) + " opened");
     sockets_.emplace(socket.cookie, claim);
     current_.insert(claim);
     auto& ports = ports_ever_[socket.transport];

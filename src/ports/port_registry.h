@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -69,6 +70,7 @@ public:
 
 private:
     void publish_locked();
+    void tell_changes_locked();
     bool claim_locked(SocketInfo socket, Timestamp birth);
     void kill_locked(const Claim& claim, Timestamp death);
 
@@ -88,6 +90,7 @@ private:
     std::unordered_map<SocketCookie, Claim> sockets_;  // the living
     Graveyard dead_;                                   // no packets to come, or only errors about them
     Graveyard dead_tcp_;                               // these have an afterlife
+    std::vector<std::string> changes_;                 // to be told when they are in force
     std::uint64_t last_window_ = 0;
     Totals totals_;
     std::map<Transport, std::bitset<65536>> ports_ever_;

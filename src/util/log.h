@@ -57,6 +57,9 @@ template <typename... Args>
 void log_port(fmt::format_string<Args...> format, Args&&... args) {
     log_detail::at(3, format, std::forward<Args>(args)...);
 }
+/// Whether log_port says anything, for lines that cost something to build.
+inline bool logs_ports() { return log_detail::level.load(std::memory_order_relaxed) >= 3; }
+
 template <typename... Args>
 void log_engine(fmt::format_string<Args...> format, Args&&... args) {
     log_detail::at(4, format, std::forward<Args>(args)...);
