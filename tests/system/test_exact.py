@@ -94,6 +94,50 @@ def same_port_other_owner(lab):
     expect_same([p for p in everything if p not in foreign], traced.packets())
 
 
+def same_ephemeral_port_other_remote(lab):
+    """The kernel gives one local port to several connections, as long as their remotes differ."""
+    for port in (7000, 7001):
+        lab.start([program("echo_server"), str(port)], namespace=lab.far)
+        lab.await_port(port, "tcp", lab.far)
+    truth = lab.truth()
+    talk = """
+import socket, struct, sys
+s = socket.socket()
+s.setsockopt(socket.IPPROTO_IP, 51, struct.pack("HH", 41000, 41000))  # IP_LOCAL_PORT_RANGE
+s.connect(("%s", int(sys.argv[1])))
+for i in range(20):
+    s.send(b"hello")
+    s.recv(100)
+""" % FAR
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command, "7000"], **options), talk + "step()")
+    stranger = Scripted(lambda command, **options: lab.start([*command, "7001"], **options), talk + "step()")
+    for program_ in (stranger, ours):
+        program_.go_on(to_the_end=True)
+        expect_equal(program_.process.wait(), 0, "status")
+    packets = truth.packets()
+    expect_equal({p.ports() for p in packets}, {(41000, 7000), (7000, 41000), (41000, 7001), (7001, 41000)}, "ports")
+    expect_same([p for p in packets if 7000 in p.ports()], ours.process.packets())
+
+
+def after_the_process_is_gone(lab):
+    """The peer closes a while after the application has ended: its FIN, and the last ACK, are awaited."""
+    truth = lab.truth()
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((FAR, 7400))
+        listener.listen()
+        script = f"import socket; s = socket.create_connection(('{FAR}', 7400)); s.send(b'hello'); s.recv(100)"
+        traced = lab.tracedump(["--", "python3", "-c", script])
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(peer.recv(100))
+            wait_for("the FIN", lambda: lab.run(["ss", "-Htn", "state", "fin-wait-2"]).strip())
+            assert traced.running()
+        expect_equal(traced.wait(), 0, "status")
+    packets = truth.packets()
+    expect_equal([p.flags for p in packets[-2:]], ["F.", "."], "the end")
+    expect_same(packets, traced.packets())
+
+
 def listener_gone_connection_stays(lab):
     """A server that closes its listener once it has accepted: the connection goes on, and is the application's."""
     truth = lab.truth()
@@ -232,5 +276,6 @@ s.close()
     expect_same([p for p in packets if p.ip.endswith(b"ours")], ours.process.packets())
 
 
-main(storm_over_the_wire, storm_on_the_loopback, slow_connect, same_port_other_owner, listener_gone_connection_stays,
+main(storm_over_the_wire, storm_on_the_loopback, slow_connect, same_port_other_owner,
+     same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
      many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over)
