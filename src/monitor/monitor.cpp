@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -46,6 +47,13 @@ void raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
 }
+
+std::optional<pid_t> tgid_of(pid_t tid) {
+    const auto tgid = ProcFs().status_number(tid, "Tgid");
+    return tgid ? std::optional(static_cast<pid_t>(*tgid)) : std::nullopt;
+}
+
+bool is_traced_by_us(pid_t tid) { return ProcFs().status_number(tid, "TracerPid").value_or(0) == getpid(); }
 
 bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
     iovec local{into.data(), into.size()};
@@ -184,8 +192,11 @@ Tracee& Monitor::tracee_of(pid_t tid) {
 void Monitor::on_end(pid_t tid, const WaitStatus& status) {
     if (const auto entry = tracees_.find(tid); entry != tracees_.end()) {
         if (entry->second.tgid == 0) ended_early_.insert(tid);
+        if (entry->second.hidden_arch != 0) untraced_clone_over(entry->second);
         sensor_.abandon(entry->second);
         tracees_.erase(entry);
+    } else {
+        ended_early_.insert(tid);  // killed before its first stop; or a child that tracedump did not make
     }
     attached_stopped(tid);
     if (processes_.erase(tid) != 0) {
@@ -220,17 +231,26 @@ void Monitor::on_event_stop(Tracee& tracee, int event) {
 }
 
 void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
-    if (ended_early_.erase(child) != 0) {
+    // The number may have been somebody else's before.
+    if (ended_early_.erase(child) != 0 && !is_traced_by_us(child)) {
         if (is_process) ++links_.counters.processes;
         return;
     }
     Tracee& tracee = tracee_of(child);
     if (tracee.tgid != 0) return;
     // clone(2) makes threads, but processes too; if the child is gone already, it was what most are.
-    tracee.tgid = is_process ? child : static_cast<pid_t>(ProcFs().status_number(child, "Tgid").value_or(parent.tgid));
-    if (tracee.tgid != child) return;
-    process_began(child);
-    log_process("process {}: new process {}", parent.tgid, child);
+    name(tracee, is_process ? child : tgid_of(child).value_or(parent.tgid));
+    tracee.hidden_arch = parent.hidden_arch;
+    if (std::exchange(tracee.held, false)) on_trap_stop(tracee);
+}
+
+/// Until its parent's event does, or a call of its own if the parent was killed before its event could be read, nobody
+/// knows whose thread a tracee is.
+void Monitor::name(Tracee& tracee, pid_t tgid) {
+    tracee.tgid = tgid;
+    if (tgid != tracee.tid) return;
+    log_process("new process {}", tgid);
+    process_began(tgid);
 }
 
 void Monitor::process_began(pid_t pid) {
@@ -262,7 +282,9 @@ void Monitor::on_exec(Tracee& tracee) {
 void Monitor::on_call_stop(Tracee& tracee) {
     __ptrace_syscall_info info{};
     if (ptrace_calls::syscall_info(tracee.tid, info) != 0) return;
+    if (tracee.tgid == 0) name(tracee, tgid_of(tracee.tid).value_or(tracee.tid));
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        if (tracee.hidden_arch != 0) untraced_clone_over(tracee);
         learn([&] { sensor_.at_exit(tracee, info.exit.rval); });
         return;
     }
@@ -282,6 +304,8 @@ void Monitor::on_call_stop(Tracee& tracee) {
     const ReadMemory read = [&](std::uint64_t address, std::span<std::byte> into) {
         return read_memory(tracee.tid, address, into);
     };
+    if (const auto call = decode_tracing_call(info.arch, number, arguments))
+        return on_tracing_call(tracee, *call, info.arch);
     const auto call = decode_net_call(info.arch, number, arguments, read);
     if (!call) return;
     log_syscall("thread {}: {} on descriptor {}", tracee.tid, to_text(call->kind), call->fd);
@@ -289,6 +313,31 @@ void Monitor::on_call_stop(Tracee& tracee) {
         links_.gc.post(UsesIoUring{tracee.tgid});
     else
         learn([&] { sensor_.at_entry(tracee, *call, read); });
+}
+
+void Monitor::on_tracing_call(Tracee& tracee, TracingCall call, std::uint32_t audit_arch) {
+    switch (call) {
+        case TracingCall::clone_untraced:
+            tracee.hidden_arch = audit_arch;
+            ++untraced_clones_;
+            return hide_clone_untraced(tracee.tid, audit_arch);
+        case TracingCall::strict_seccomp:
+            if (!stop_at_calls_ && !std::exchange(strict_seccomp_told_, true))
+                log_warning(
+                    "process {} asks for strict seccomp, which the kernel refuses under tracedump's filter "
+                    "(--no-seccomp does without)",
+                    tracee.tgid);
+            return;
+    }
+}
+
+/// The parent is at the exit of that call, or gone.
+void Monitor::untraced_clone_over(Tracee& parent) {
+    restore_clone_untraced(parent.tid, std::exchange(parent.hidden_arch, 0));
+    if (--untraced_clones_ > 0) return;
+    // Children of others, and of those that were killed before they could name their child.
+    for (auto& [tid, tracee] : tracees_)
+        if (std::exchange(tracee.held, false)) on_trap_stop(tracee);
 }
 
 void Monitor::on_group_stop(Tracee& tracee, int signal) {
@@ -309,8 +358,13 @@ void Monitor::on_signal(Tracee& tracee, int signal) {
 }
 
 void Monitor::on_trap_stop(Tracee& tracee) {
+    if (tracee.tgid == 0 && untraced_clones_ > 0) {
+        tracee.held = true;  // until its parent's event says whose child it is
+        return;
+    }
     if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid, tracee.last_restart);
     attached_stopped(tracee.tid);
+    if (const auto arch = std::exchange(tracee.hidden_arch, 0)) restore_clone_untraced(tracee.tid, arch);
     resume(tracee);
 }
 
@@ -318,7 +372,7 @@ void Monitor::attached_stopped(pid_t tid) { awaited_.erase(tid); }
 
 void Monitor::resume(const Tracee& tracee, int signal) {
     // ESRCH: killed in its stop. Its end will be reported.
-    if (stop_at_calls_ || tracee.under_way)
+    if (stop_at_calls_ || tracee.under_way || tracee.hidden_arch != 0)
         ptrace_calls::go_to_syscall(tracee.tid, signal);
     else
         ptrace_calls::go_on(tracee.tid, signal);

@@ -19,6 +19,7 @@
 #include "monitor/launch.h"
 #include "monitor/socket_sensor.h"
 #include "monitor/tracee.h"
+#include "monitor/tracing_call.h"
 #include "monitor/wait_status.h"
 
 namespace tracedump {
@@ -64,12 +65,15 @@ private:
     void on_end(pid_t tid, const WaitStatus& status);
     void on_event_stop(Tracee& tracee, int event);
     void on_new_child(const Tracee& parent, pid_t child, bool is_process);
+    void name(Tracee& tracee, pid_t tgid);
     void process_began(pid_t pid);
     void on_exec(Tracee& tracee);
     void on_call_stop(Tracee& tracee);
+    void on_tracing_call(Tracee& tracee, TracingCall call, std::uint32_t audit_arch);
     void on_group_stop(Tracee& tracee, int signal);
     void on_signal(Tracee& tracee, int signal);
     void on_trap_stop(Tracee& tracee);
+    void untraced_clone_over(Tracee& parent);
     void resume(const Tracee& tracee, int signal = 0);
     void attached_stopped(pid_t tid);
     void adopt_sockets_of_targets();
@@ -83,12 +87,14 @@ private:
     SocketSensor sensor_;
     std::unordered_map<pid_t, Tracee> tracees_;  // by tid
     std::unordered_set<pid_t> processes_;        // traced now, by tgid
-    std::unordered_set<pid_t> ended_early_;      // came and went before their parent's event named them
+    std::unordered_set<pid_t> ended_early_;      // came and went, or only went, before their parent's event named them
     std::optional<Launched> command_;
     bool command_ended_ = false;
     bool exec_seen_ = false;
     bool stop_at_calls_ = false;  // PTRACE_SYSCALL everywhere; else a seccomp filter makes the stops
     bool learning_ = true;
+    int untraced_clones_ = 0;  // under way
+    bool strict_seccomp_told_ = false;
     bool released_ = false;
     std::unordered_set<pid_t> awaited_;  // attached threads that have not shown their first stop
     std::optional<Clock::time_point> awaited_until_;

@@ -1,6 +1,8 @@
 #include "monitor/registers.h"
 
 #include <elf.h>
+#include <linux/audit.h>
+#include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -10,12 +12,22 @@
 
 namespace tracedump {
 
+namespace {
+
+[[maybe_unused]] constexpr unsigned long long kCloneUntraced = CLONE_UNTRACED;
+
+}  // namespace
+
 #if defined(__x86_64__)
 
 namespace {
 
 constexpr long long kRestartNoHandler = 514;  // ERESTARTNOHAND, include/linux/errno.h; never seen by programs
 constexpr unsigned long long kCode64 = 0x33;  // __USER_CS: what runs is 64-bit code
+
+unsigned long long& first_argument(user_regs_struct& registers, std::uint32_t audit_arch) {
+    return audit_arch == AUDIT_ARCH_I386 ? registers.rbx : registers.rdi;
+}
 
 /// The timeout of a call that has it in a register; none for all others.
 std::chrono::milliseconds register_timeout(const user_regs_struct& registers) {
@@ -55,9 +67,33 @@ void refuse_call(pid_t tid) {
     ptrace(PTRACE_SETREGS, tid, 0, &registers);
 }
 
+void hide_clone_untraced(pid_t tid, std::uint32_t audit_arch) {
+    user_regs_struct registers{};
+    if (ptrace(PTRACE_GETREGS, tid, 0, &registers) != 0) return;
+    first_argument(registers, audit_arch) &= ~kCloneUntraced;
+    ptrace(PTRACE_SETREGS, tid, 0, &registers);
+}
+
+void restore_clone_untraced(pid_t tid, std::uint32_t audit_arch) {
+    user_regs_struct registers{};
+    if (ptrace(PTRACE_GETREGS, tid, 0, &registers) != 0) return;
+    first_argument(registers, audit_arch) |= kCloneUntraced;
+    ptrace(PTRACE_SETREGS, tid, 0, &registers);
+}
+
 #elif defined(__aarch64__)
 
 void restart_interrupted_call(pid_t, Restart&) {}
+
+void hide_clone_untraced(pid_t tid, std::uint32_t) {
+    user_regs_struct registers{};
+    iovec all{&registers, sizeof registers};
+    if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &all) != 0) return;
+    registers.regs[0] &= ~kCloneUntraced;
+    ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &all);
+}
+
+void restore_clone_untraced(pid_t, std::uint32_t) {}
 
 void refuse_call(pid_t tid) {
     int none = -1;  // NO_SYSCALL: the kernel sets the result itself (syscall_trace_enter in arch/arm64)
@@ -68,6 +104,8 @@ void refuse_call(pid_t tid) {
 #else
 
 void restart_interrupted_call(pid_t, Restart&) {}
+void hide_clone_untraced(pid_t, std::uint32_t) {}
+void restore_clone_untraced(pid_t, std::uint32_t) {}
 void refuse_call(pid_t) {}
 
 #endif

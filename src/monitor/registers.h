@@ -26,6 +26,14 @@ struct Restart {
 /// its EINTR once its restarts have put it off by its timeout.
 void restart_interrupted_call(pid_t tid, Restart& latest);
 
+/// Takes CLONE_UNTRACED from the first argument of the clone(2) that the tracee is about to make, so that the child is
+/// traced as all others are. `audit_arch` as PTRACE_GET_SYSCALL_INFO tells it. x86-64 and aarch64.
+void hide_clone_untraced(pid_t tid, std::uint32_t audit_arch);
+
+/// Puts the flag back into the register: in the parent at the call's exit, in the child at its first stop. Nothing to
+/// do on aarch64, where that register has taken the result.
+void restore_clone_untraced(pid_t tid, std::uint32_t audit_arch);
+
 /// In a seccomp stop: the call will not be made, and return ENOSYS, as it does for SECCOMP_RET_TRACE without a tracer
 /// (seccomp(2)). x86-64 and aarch64.
 void refuse_call(pid_t tid);

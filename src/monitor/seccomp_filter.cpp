@@ -1,6 +1,7 @@
 #include "monitor/seccomp_filter.h"
 
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -24,6 +25,13 @@ void check(int result, const char* what) {
     if (result < 0) throw_errno(-result, fmt::format("building the seccomp filter: {}", what));
 }
 
+/// A call of which only some need a stop: those with these arguments.
+void stop_at_some(const Context& context, int call, std::initializer_list<scmp_arg_cmp> arguments) {
+    check(seccomp_rule_add_array(context.get(), SCMP_ACT_TRACE(kSeccompTraceData), call,
+                                 static_cast<unsigned>(arguments.size()), arguments.begin()),
+          "adding a system call with arguments");
+}
+
 Context new_context() {
     Context context(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
     if (!context) throw Error("building the seccomp filter: seccomp_init failed");
@@ -40,6 +48,10 @@ void stop_at(const Context& context, std::initializer_list<int> calls) {
 void stop_at_all(const Context& context) {
     stop_at(context, {SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),
                       SCMP_SYS(pidfd_getfd), SCMP_SYS(io_uring_setup)});
+    stop_at_some(context, SCMP_SYS(clone), {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_UNTRACED, CLONE_UNTRACED)});
+    stop_at_some(context, SCMP_SYS(prctl),
+                 {SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP), SCMP_A1(SCMP_CMP_EQ, SECCOMP_MODE_STRICT)});
+    stop_at_some(context, SCMP_SYS(seccomp), {SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_STRICT)});
 }
 
 std::vector<sock_filter> exported(const Context& context) {
@@ -62,9 +74,7 @@ std::vector<sock_filter> build_seccomp_filter() {
 #endif
     stop_at_all(native);
     // sendto without an address is send(): frequent, and of no interest.
-    check(
-        seccomp_rule_add(native.get(), SCMP_ACT_TRACE(kSeccompTraceData), SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_NE, 0)),
-        "adding sendto");
+    stop_at_some(native, SCMP_SYS(sendto), {SCMP_A4(SCMP_CMP_NE, 0)});
 #if defined(__x86_64__)
     // i386 has its arguments in memory when it calls through socketcall(2), where no filter can look.
     Context i386 = new_context();

@@ -43,8 +43,6 @@ bool begins_connection(const NetCall& call) {
 
 UniqueFd SocketSensor::borrow(Tracee& tracee, int fd) {
     if (!tracee.pidfd) {
-        if (tracee.tgid == 0)
-            tracee.tgid = static_cast<pid_t>(ProcFs().status_number(tracee.tid, "Tgid").value_or(tracee.tid));
         tracee.pidfd = open_pidfd(tracee.tid, tracee.tgid);
         if (!tracee.pidfd) return {};
     }
@@ -206,9 +204,8 @@ void SocketSensor::abandon(Tracee& tracee) {
 }
 
 void SocketSensor::adopt_open_sockets(Tracee& tracee) {
-    const pid_t pid = tracee.tgid != 0 ? tracee.tgid : tracee.tid;
     std::vector<int> sockets;
-    for (const ProcFs::Descriptor& descriptor : ProcFs().descriptors(pid, tracee.tid))
+    for (const ProcFs::Descriptor& descriptor : ProcFs().descriptors(tracee.tgid, tracee.tid))
         if (descriptor.kind == ProcFs::Descriptor::Kind::socket) sockets.push_back(descriptor.fd);
     adopt(tracee, sockets);
 }

@@ -29,12 +29,14 @@ struct CallUnderWay {
 
 struct Tracee {
     pid_t tid = 0;
-    pid_t tgid = 0;                         // 0 until something tells
+    pid_t tgid = 0;                         // 0 until its parent's event, or its first call, tells
     UniqueFd pidfd;                         // opened at the first look at a socket
     std::optional<CallUnderWay> under_way;  // an exit stop is wanted
     bool stopped = false;                   // the process was stopped, and its SIGCONT is yet to be delivered
     Restart last_restart;
-    bool interrupted = false;  // by us, to begin tracing it; its next stop is that one
+    bool interrupted = false;       // by us, to begin tracing it; its next stop is that one
+    std::uint32_t hidden_arch = 0;  // the ABI of a clone whose CLONE_UNTRACED is hidden, and yet to be put back
+    bool held = false;              // born in such a clone, perhaps: waits for its parent's event
 };
 
 }  // namespace tracedump

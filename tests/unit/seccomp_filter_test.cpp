@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
 
+#include <csignal>
 #include <cstring>
 #include <set>
 #include <stdexcept>
@@ -140,6 +143,40 @@ TEST_F(SeccompFilter, LetsSendtoWithoutAnAddressGo) {
     // Each half of the pointer counts.
     EXPECT_EQ(answer(AUDIT_ARCH_X86_64, 44, 1), kTrace);
     EXPECT_EQ(answer(AUDIT_ARCH_X86_64, 44, std::uint64_t{1} << 32), kTrace);
+}
+
+TEST_F(SeccompFilter, StopsAtAnUntracedCloneAlone) {
+    const auto clone_with = [&](std::uint32_t arch, std::uint32_t number, std::uint64_t flags) {
+        seccomp_data data{};
+        data.nr = static_cast<int>(number);
+        data.arch = arch;
+        data.args[0] = flags;
+        return run(filter_, data);
+    };
+    constexpr std::uint64_t kThread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    for (const auto& [arch, number] :
+         {std::pair<std::uint32_t, std::uint32_t>{AUDIT_ARCH_X86_64, 56}, {AUDIT_ARCH_I386, 120}}) {
+        EXPECT_EQ(clone_with(arch, number, kThread), kAllow);
+        EXPECT_EQ(clone_with(arch, number, SIGCHLD), kAllow);
+        EXPECT_EQ(clone_with(arch, number, CLONE_UNTRACED | SIGCHLD), kTrace);
+        EXPECT_EQ(clone_with(arch, number, CLONE_UNTRACED | kThread), kTrace);
+    }
+}
+
+TEST_F(SeccompFilter, StopsAtARequestForStrictModeAlone) {
+    const auto answer_to = [&](std::uint32_t number, std::uint64_t first, std::uint64_t second) {
+        seccomp_data data{};
+        data.nr = static_cast<int>(number);
+        data.arch = AUDIT_ARCH_X86_64;
+        data.args[0] = first;
+        data.args[1] = second;
+        return run(filter_, data);
+    };
+    EXPECT_EQ(answer_to(157, PR_SET_SECCOMP, SECCOMP_MODE_STRICT), kTrace);
+    EXPECT_EQ(answer_to(157, PR_SET_SECCOMP, SECCOMP_MODE_FILTER), kAllow);
+    EXPECT_EQ(answer_to(157, PR_SET_NAME, 1), kAllow);
+    EXPECT_EQ(answer_to(317, SECCOMP_SET_MODE_STRICT, 0), kTrace);
+    EXPECT_EQ(answer_to(317, SECCOMP_SET_MODE_FILTER, 0), kAllow);
 }
 
 #elif defined(__aarch64__)

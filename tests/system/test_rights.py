@@ -1,0 +1,120 @@
+"""Whoever the command becomes: set-uid programs, su, sudo, -u; and programs that are tracers themselves."""
+
+import os
+import shutil
+import subprocess
+
+from harness import FAR, TRACEDUMP, expect_equal, expect_same, main, program
+
+NOBODY = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+CAPABLE = "cap_net_raw,cap_sys_ptrace,cap_net_admin+ep"
+
+
+def set_uid_copy(lab, path):
+    """Of a program, for everybody to become root by."""
+    copy = lab.folder / ("set-uid-" + os.path.basename(path))
+    shutil.copy(path, copy)
+    copy.chmod(0o4755)
+    return str(copy)
+
+
+def same_as_untraced(lab, command, options=()):
+    untraced = lab.start(command)
+    expect_equal(untraced.wait(), 0, f"status of {command}, untraced: {untraced.stderr()}")
+    traced = lab.launch(command, options)
+    expect_equal(traced.stdout(), untraced.stdout(), f"what {command} printed")
+    return untraced.stdout()
+
+
+def set_uid(lab):
+    """A set-uid program gets its rights, and is captured with them."""
+    for options in ((), ("--no-seccomp",)):
+        said = same_as_untraced(lab, [*NOBODY, set_uid_copy(lab, shutil.which("id"))], options)
+        assert "uid=65534(nobody)" in said and "euid=0(root)" in said, said
+    server = lab.start([program("echo_server"), "7000"], namespace=lab.far)
+    lab.await_port(7000, namespace=lab.far)
+    truth = lab.truth()
+    traced = lab.launch([*NOBODY, set_uid_copy(lab, program("thread_exec")), FAR, "7000", "0"])
+    expect_same(truth.packets(), traced.packets())
+    assert server.running()
+
+
+def set_uid_with_fewer_rights(lab):
+    """tracedump as somebody else, with file capabilities: under a seccomp filter the kernel takes no_new_privs for it,
+    and set-uid programs stay who they are; without the filter they become what they would untraced."""
+    copy = lab.folder / "tracedump"
+    shutil.copy(TRACEDUMP, copy)
+    copy.chmod(0o755)
+    subprocess.run(["setcap", CAPABLE, copy], check=True)
+    mine = lab.folder / "mine"
+    mine.mkdir()
+    mine.chmod(0o777)
+    identity = set_uid_copy(lab, shutil.which("id"))
+    for options, expected in (((), False), (("--no-seccomp",), True)):
+        traced = lab.start([*NOBODY, copy, *options, "-w", mine / f"{len(options)}.pcap", "--", identity])
+        expect_equal(traced.wait(), 0, "status: " + traced.stderr())
+        expect_equal("euid=0(root)" in traced.stdout(), expected, f"root with {options}")
+
+
+def switching_users(lab):
+    for command in (["su", "-s", "/bin/sh", "nobody", "-c", "id; echo $0"],
+                    ["sudo", "-n", "-u", "nobody", "id"],
+                    [*NOBODY, "id"]):
+        said = same_as_untraced(lab, command)
+        assert "uid=65534(nobody)" in said, said
+
+
+def traffic_of_another_user(lab):
+    lab.web_server(lab.far)
+    truth = lab.truth()
+    traced = lab.launch(["sudo", "-n", "-u", "nobody", "curl", "-sS", f"http://{FAR}:8080/hello"])
+    expect_equal(traced.stdout(), "hello\n", "the answer")
+    expect_same(truth.packets(), traced.packets())
+
+
+def as_user(lab):
+    """-u: user, groups and environment are the user's; the capture stays with tracedump's own."""
+    script = "id; echo $HOME $USER $LOGNAME; cat /proc/self/status | grep -E '^(Cap|NoNewPrivs)'"
+    traced = lab.launch(["sh", "-c", script], ["-u", "nobody"])
+    login = lab.start(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--init-groups", "env", "HOME=/nonexistent",
+                       "USER=nobody", "LOGNAME=nobody", "sh", "-c", script])
+    login.wait()
+    expect_equal(traced.stdout(), login.stdout(), "what it is")
+    expect_equal(traced.file.stat().st_uid, 0, "the owner of the capture")
+
+
+def tracers_inside(lab):
+    """A process has one tracer: debuggers are refused, say so, and end."""
+    strace = lab.launch(["strace", "-o", "/dev/null", "true"], status=1)
+    assert "Operation not permitted" in strace.stderr(), strace.stderr()
+    gdb = lab.tracedump(["--", "gdb", "-batch", "-nx", "-ex", "run", "--args", "true"])
+    gdb.wait()
+    assert "Operation not permitted" in gdb.stderr() + gdb.stdout(), gdb.stderr() + gdb.stdout()
+    inner = lab.launch([TRACEDUMP, "-w", lab.folder / "inner.pcap", "--", "echo", "never"], status=1)
+    expect_equal(inner.stdout(), "", "what the inner command printed")
+    assert "cannot trace the command" in inner.stderr(), inner.stderr()
+
+
+def inside_a_tracer(lab):
+    """tracedump under strace -f: one line, and status 1."""
+    traced = lab.tracedump(["--", "true"], prefix=["strace", "-f", "-qq", "-o", "/dev/null"])
+    expect_equal((traced.wait(), traced.stderr().count("\n")), (1, 1), f"status and lines: {traced.stderr()}")
+    assert "traced ourselves" in traced.stderr(), traced.stderr()
+
+
+def strict_seccomp(lab):
+    """The kernel refuses strict mode to a process that has a filter: a warning tells. Without the filter it works."""
+    script = ("import ctypes\n"
+              "result = ctypes.CDLL(None, use_errno=True).prctl(22, 1, 0, 0, 0)\n"  # PR_SET_SECCOMP, SECCOMP_MODE_STRICT
+              "print('refused:', ctypes.get_errno(), flush=True)\n")
+    traced = lab.launch(["python3", "-c", script])
+    expect_equal(traced.stdout(), "refused: 22\n", "what it said")
+    assert "strict seccomp" in traced.stderr(), traced.stderr()
+    untraced = lab.start(["python3", "-c", script])
+    untraced.wait()
+    traced = lab.tracedump(["--", "python3", "-c", script], options=["--no-seccomp"])
+    expect_equal((traced.wait(), traced.stdout()), (untraced.popen.returncode, untraced.stdout()), "end and words")
+
+
+main(set_uid, set_uid_with_fewer_rights, switching_users, traffic_of_another_user, as_user, tracers_inside,
+     inside_a_tracer, strict_seccomp)
