@@ -19,12 +19,17 @@ bool is_zombie(pid_t tid, const ProcFs& proc) {
 
 }  // namespace
 
+bool is_traced_by_this_thread(pid_t tid, const ProcFs& proc) {
+    return proc.status_number(tid, "TracerPid").value_or(0) == gettid();
+}
+
 std::string explain_attach_failure(pid_t pid, int error, const ProcFs& proc) {
     const std::string what = fmt::format("cannot attach to process {}", pid);
     if (error == ESRCH || !proc.exists(pid)) return what + ": no such process";
     if (error != EPERM) return fmt::format("{}: {}", what, errno_text(error));
     if (const auto tracer = proc.status_number(pid, "TracerPid").value_or(0); tracer != 0)
-        return fmt::format("{}: already traced by process {}", what, tracer);
+        return fmt::format("{}: already traced by process {}", what,
+                           proc.status_number(static_cast<pid_t>(tracer), "Tgid").value_or(tracer));
     if (proc.status_number(pid, "Kthread").value_or(0) != 0 || !proc.status_field(pid, "VmSize"))
         return what + (is_zombie(pid, proc) ? ": it has ended" : ": it is a kernel thread");
     const auto scope = proc.read("sys/kernel/yama/ptrace_scope");
@@ -51,7 +56,7 @@ std::vector<pid_t> attach_process(pid_t pid, long options) {
                 seized.insert(tid);
             } else if (error == ESRCH || is_zombie(tid, proc)) {
                 ended.insert(tid);
-            } else if (error == EPERM && proc.status_number(tid, "TracerPid").value_or(0) == getpid()) {
+            } else if (error == EPERM && is_traced_by_this_thread(tid, proc)) {
                 seized.insert(tid);  // born of a seized thread: traced from its first instruction
             } else {
                 throw Error(explain_attach_failure(pid, error, proc));

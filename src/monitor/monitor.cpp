@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -52,8 +51,6 @@ std::optional<pid_t> tgid_of(pid_t tid) {
     const auto tgid = ProcFs().status_number(tid, "Tgid");
     return tgid ? std::optional(static_cast<pid_t>(*tgid)) : std::nullopt;
 }
-
-bool is_traced_by_us(pid_t tid) { return ProcFs().status_number(tid, "TracerPid").value_or(0) == getpid(); }
 
 bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
     iovec local{into.data(), into.size()};
@@ -232,7 +229,7 @@ void Monitor::on_event_stop(Tracee& tracee, int event) {
 
 void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
     // The number may have been somebody else's before.
-    if (ended_early_.erase(child) != 0 && !is_traced_by_us(child)) {
+    if (ended_early_.erase(child) != 0 && !is_traced_by_this_thread(child, ProcFs())) {
         if (is_process) ++links_.counters.processes;
         return;
     }

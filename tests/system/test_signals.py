@@ -1,6 +1,7 @@
 """The application sees the signals, results and job control that it would see untraced."""
 
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -60,7 +61,7 @@ class Terminal:
         pid, self.fd = pty.fork()
         if pid == 0:
             os.chdir(lab.folder)
-            os.environ["PS1"] = "ready> "
+            os.environ.update(PS1="ready> ", TERM="dumb")
             os.execvp("nsenter", ["nsenter", f"--net=/run/netns/{lab.near}", "bash", "--norc", "--noprofile", "-i"])
         self.pid = pid
         self.expect("ready> ")
@@ -77,6 +78,15 @@ class Terminal:
             self.said += os.read(self.fd, 4096).decode(errors="replace")
         before, _, self.said = self.said.partition(text)
         return before
+
+    def await_foreground(self, name):
+        """Until a program of that name is who the terminal's keys go to."""
+        def is_there():
+            try:
+                return pathlib.Path(f"/proc/{os.tcgetpgrp(self.fd)}/comm").read_text() == name + "\n"
+            except OSError:
+                return False
+        wait_for(f"{name} in the foreground", is_there)
 
     def close(self):
         self.type("\nexit 0\nexit 0\n")
@@ -122,6 +132,44 @@ def job_control(lab):
         terminal.close()
 
 
+def interactive_shell(lab):
+    """A shell under tracedump has its own jobs: background, foreground, stopped, continued, interrupted."""
+    terminal = Terminal(lab)
+    try:
+        terminal.type(f"{TRACEDUMP} -w capture.pcap -- bash --norc --noprofile -i\n")
+        terminal.expect("listening on any")
+        terminal.type("PS1='inner> '\n")
+        terminal.expect("\r\ninner> ")
+        terminal.type("sleep 100 &\n")
+        terminal.expect("inner> ")
+        terminal.type("jobs\n")
+        terminal.expect("Running")
+        terminal.expect("inner> ")
+        terminal.type("fg\n")
+        terminal.await_foreground("sleep")
+        terminal.type("\x1a")
+        terminal.expect("Stopped")
+        terminal.expect("inner> ")
+        terminal.type("bg\n")
+        terminal.expect("inner> ")
+        terminal.type("jobs\n")
+        terminal.expect("Running")
+        terminal.expect("inner> ")
+        terminal.type("fg\n")
+        terminal.await_foreground("sleep")
+        terminal.type("\x03")
+        terminal.expect("inner> ")
+        terminal.type("echo status $?\n")
+        terminal.expect("status 130")
+        terminal.expect("inner> ")
+        terminal.type("exit 3\n")
+        terminal.expect("ready> ")
+        terminal.type("echo status $?\n")
+        terminal.expect("status 3")
+    finally:
+        terminal.close()
+
+
 def interrupt_from_the_terminal(lab):
     terminal = Terminal(lab)
     try:
@@ -161,4 +209,4 @@ def stop_and_continue_storm(lab):
 
 
 main(ignored_signals, ignored_signals_attached, own_signals, own_filter, signal_to_the_whole_group, job_control,
-     interrupt_from_the_terminal, stop_and_continue_storm)
+     interactive_shell, interrupt_from_the_terminal, stop_and_continue_storm)

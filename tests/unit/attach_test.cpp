@@ -33,6 +33,22 @@ TEST_F(ExplainAttachFailure, TracedByAnother) {
     EXPECT_EQ(explain(EPERM), "cannot attach to process 7: already traced by process 4711");
 }
 
+TEST_F(ExplainAttachFailure, TracedByAThreadOfAnother) {
+    folder_.write("7/status", "Name:\tx\nState:\tS (sleeping)\nTracerPid:\t4711\nVmSize:\t  100 kB\n");
+    folder_.write("4711/status", "Name:\ttd-monitor\nTgid:\t4700\nPid:\t4711\n");
+    EXPECT_EQ(explain(EPERM), "cannot attach to process 7: already traced by process 4700");
+}
+
+TEST_F(ExplainAttachFailure, TracedByThisThread) {
+    const auto traced_by = [&](pid_t tracer) {
+        folder_.write("7/status", "Name:\tx\nTracerPid:\t" + std::to_string(tracer) + "\n");
+        return is_traced_by_this_thread(7, proc_);
+    };
+    EXPECT_TRUE(traced_by(gettid()));
+    EXPECT_FALSE(traced_by(gettid() + 1));
+    EXPECT_FALSE(traced_by(0));
+}
+
 TEST_F(ExplainAttachFailure, Zombie) {
     process("Z (zombie)", "");
     EXPECT_EQ(explain(EPERM), "cannot attach to process 7: it has ended");
