@@ -4,25 +4,11 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import threading
 import time
 
-from harness import FAR, FAR6, expect_equal, expect_same, main, program, socket_in, wait_for
-
-SINK = "7000"
-
-
-class Sink:
-    """In the far namespace: takes datagrams, and accepts connections and resets them."""
-
-    def __init__(self, lab):
-        self.datagrams = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
-        self.datagrams.bind((FAR, int(SINK)))
-        self.listener = socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.bind((FAR, int(SINK)))
-        self.listener.listen(1000)
-
+from harness import FAR, FAR6, expect_equal, expect_same, main, program, wait_for
+from sink import SINK, Sink
 
 def status_number(process, field):
     return int(process.status(field).split()[0])

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 from harness import FAR, TRACEDUMP, expect_equal, expect_same, main, program
+from sink import SINK, Sink
 
 NOBODY = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
 CAPABLE = "cap_net_raw,cap_sys_ptrace,cap_net_admin+ep"
@@ -31,12 +32,11 @@ def set_uid(lab):
     for options in ((), ("--no-seccomp",)):
         said = same_as_untraced(lab, [*NOBODY, set_uid_copy(lab, shutil.which("id"))], options)
         assert "uid=65534(nobody)" in said and "euid=0(root)" in said, said
-    server = lab.start([program("echo_server"), "7000"], namespace=lab.far)
-    lab.await_port(7000, namespace=lab.far)
+    sink = Sink(lab)
     truth = lab.truth()
-    traced = lab.launch([*NOBODY, set_uid_copy(lab, program("thread_exec")), FAR, "7000", "0"])
+    traced = lab.launch([*NOBODY, set_uid_copy(lab, program("thread_exec")), FAR, SINK, "0"])
     expect_same(truth.packets(), traced.packets())
-    assert server.running()
+    del sink
 
 
 def set_uid_with_fewer_rights(lab):

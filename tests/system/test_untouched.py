@@ -10,6 +10,7 @@ import threading
 
 from harness import FAR, NEAR, TRACEDUMP, expect_equal, expect_same, main, program, socket_in, wait_for
 from scripted import Scripted
+from sink import SINK, Sink
 from talker import Talker
 
 
@@ -36,11 +37,10 @@ def tracer_of(pid):
 def threads_that_come_and_go(lab):
     """Three hundred chains of threads that live for two milliseconds: the attach catches all of them, every time."""
     orders, hold = os.pipe()
-    target = lab.start([program("thread_chains"), FAR, "7000", "300", "2000"], stdin=orders)
+    target = lab.start([program("thread_chains"), FAR, SINK, "300", "2000"], stdin=orders)
     os.close(orders)
     wait_for("the chains", lambda: "ready" in target.stdout())
-    sink = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind((FAR, 7000))
+    sink = Sink(lab)
     for _ in range(10):
         traced = lab.attach(target)
         tasks = f"/proc/{target.pid}/task"
@@ -55,6 +55,7 @@ def threads_that_come_and_go(lab):
     packets = truth.packets()
     expect_equal(len(packets), 300, "datagrams")
     expect_same(packets, traced.packets())
+    del sink
 
 
 def tracer_of_task(tasks, tid):
@@ -80,11 +81,10 @@ def processes_that_are_ending(lab):
 def leader_that_is_a_zombie(lab):
     """The main thread has ended, another lives on, with a socket from before."""
     orders, hold = os.pipe()
-    target = lab.start([program("zombie_leader"), FAR, "7000"], stdin=orders)
+    target = lab.start([program("zombie_leader"), FAR, SINK], stdin=orders)
     os.close(orders)
     wait_for("its zombie", lambda: "ready" in target.stdout() and target.status("State").startswith("Z"))
-    sink = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind((FAR, 7000))
+    sink = Sink(lab)
     truth = lab.truth()
     traced = lab.attach(target)
     os.write(hold, b"\n")
@@ -94,6 +94,7 @@ def leader_that_is_a_zombie(lab):
     packets = truth.packets()
     expect_equal(len(packets), 2, "datagrams")
     expect_same(packets, traced.packets())
+    del sink
 
 
 def signals_with_values(lab):
