@@ -188,6 +188,10 @@ class Lab:
             self._ip("-n", namespace, "address", "add", v4 + "/24", "dev", "veth0")
             self._ip("-n", namespace, "address", "add", v6 + "/64", "dev", "veth0", "nodad")
             self._ip("-n", namespace, "link", "set", "veth0", "up")
+        # Until the kernel has seen the carrier, which it does in the background, packets are dropped.
+        for namespace in (self.near, self.far):
+            show = ["ip", "-n", namespace, "-o", "link", "show", "veth0"]
+            wait_for("the link", lambda: b"state UP" in subprocess.run(show, capture_output=True, check=True).stdout)
         return self
 
     def __exit__(self, kind, _value, _trace):
