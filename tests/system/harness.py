@@ -114,7 +114,7 @@ class Truth:
         # Immediate mode divides its buffer into slots for the largest packet: 4,000 for GSO packets of 64 KiB.
         self.tcpdump = lab.start(["tcpdump", "-i", device, "-B", "262144", "-U", "--immediate-mode", "-s", str(largest),
                                   *(["-y", "LINUX_SLL"] if device == "any" else []), "-w", self.path],
-                                 namespace=namespace)
+                                 namespace=namespace, prefix=["nice", "-n", "-10"])
         wait_for("tcpdump to listen", lambda: "listening on" in self.tcpdump.stderr())
 
     def packets(self, icmp=False):

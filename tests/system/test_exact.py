@@ -27,7 +27,7 @@ def storm_between(lab, namespace, v4, v6):
     """20,000 exchanges by 8 processes of 4 threads, while strangers make as many with the same server."""
     share_out_ports(lab)
     echo_server(lab, namespace)
-    truth = lab.truth(largest=2000)
+    truth = lab.truth(largest=400)
     load = [program("storm"), v4, v6, "7000", "8", "4", "625"]
     strangers = lab.start([*load, *THEIR_PORTS])
     traced = lab.launch([*load, *OUR_PORTS], deadline=90)
