@@ -24,10 +24,9 @@ void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& regist
 
 }  // namespace
 
-NetworkTable::Network::Network(const Settings& settings)
+NetworkTable::Network::Network(const Settings& settings, FilterEngine& filters)
     : ring(settings.ring_mebibytes),
-      filter(ring.socket(), settings.snaplen, settings.icmp_errors),
-      registry([this](const PortSet& set) { filter.update(set); }, settings.icmp_errors ? kErrorPatience : 0),
+      registry(filters.put_on(ring.socket()), settings.icmp_errors ? kErrorPatience : 0),
       id(network_of_socket(ring.socket())),
       last_used(Clock::now()) {}
 
@@ -47,7 +46,7 @@ void NetworkTable::open_first(std::optional<pid_t> target) {
 
 /// Opens the network that the calling thread is in.
 void NetworkTable::open_locked(bool home) {
-    const auto network = std::make_shared<Network>(settings_);
+    const auto network = std::make_shared<Network>(settings_, links_.filters);
     const auto registry = registry_of(network);
     auto watch = std::make_shared<SocketWatch>(network->id, registry, home);
     links_.capture.post(WatchRing{network->id,
@@ -96,6 +95,7 @@ void NetworkTable::left(NetworkId id) {
     const auto known = leaving_.find(id);
     if (known == leaving_.end()) return;
     add(past_, known->second->ring, known->second->registry);
+    known->second->registry.forget_dead(kNever);  // all its packets have been judged
     leaving_.erase(known);
 }
 

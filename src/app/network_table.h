@@ -16,7 +16,7 @@
 #include <unordered_set>
 
 #include "capture/capture.h"
-#include "capture/kernel_filter.h"
+#include "capture/filter_engine.h"
 #include "messages/gc_message.h"
 #include "ports/networks.h"
 
@@ -26,13 +26,13 @@ class NetworkTable : public Networks {
 public:
     struct Settings {
         std::size_t ring_mebibytes = 64;  // of each network
-        std::uint32_t snaplen = 0;        // bytes that the kernel keeps of a packet
         bool icmp_errors = false;         // keep those that quote packets of the application
     };
     /// Borrowed.
     struct Links {
         CaptureMailbox& capture;
         GcMailbox& gc;
+        FilterEngine& filters;
     };
 
     NetworkTable(const Settings& settings, const Links& links) : settings_(settings), links_(links) {}
@@ -59,10 +59,9 @@ private:
     using Clock = std::chrono::steady_clock;
 
     struct Network {
-        explicit Network(const Settings& settings);
+        Network(const Settings& settings, FilterEngine& filters);
 
         PacketRing ring;
-        KernelFilter filter;
         PortRegistry registry;
         const NetworkId id;
         Clock::time_point last_used;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
 
 #include "app/exit_status.h"
 #include "writer/pcap_encoder.h"
@@ -24,6 +25,8 @@ Usage: tracedump [OPTIONS] PID...
   -u USER              run the command as USER
   --icmp               keep ICMP errors that quote the command's packets, too
   --buffer-size=MIB    size of the capture ring [64]
+  --filter=ENGINE      packet filter in the kernel: ebpf, classic, or auto,
+                       which is ebpf where bpf(2) is allowed [auto]
   --no-seccomp         stop the command at every system call: slower, but it
                        can be left running when the capture ends
   --debug=N            0 quiet ... 5 every system call and port [1]
@@ -43,6 +46,9 @@ There is NO WARRANTY, to the extent permitted by law.
 )";
 
 constexpr std::size_t kMaxBufferMebibytes = 4095;  // tpacket_req3 counts bytes in 32 bits in places (packet(7))
+
+const std::map<std::string, FilterChoice> kFilterChoices{
+    {"auto", FilterChoice::automatic}, {"ebpf", FilterChoice::ebpf}, {"classic", FilterChoice::classic}};
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -98,6 +104,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     app.add_option("-u", options.user);
     app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
     app.add_option("--debug", options.debug)->check(CLI::Range(0, kMaxDebugLevel));
+    app.add_option("--filter", options.filter)->transform(CLI::CheckedTransformer(kFilterChoices));
     app.add_flag("--icmp", options.icmp);
     app.add_flag("--no-seccomp", no_seccomp);
     app.add_flag("-V,--verbose", verbose);

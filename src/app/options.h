@@ -12,6 +12,9 @@
 
 namespace tracedump {
 
+/// How packets are filtered in the kernel: see capture/filter_engine.h. `automatic`: eBPF where the kernel allows it.
+enum class FilterChoice : std::uint8_t { automatic, ebpf, classic };
+
 struct Options {
     std::string file = "./dump.pcap";  // "-": standard output
     std::uint32_t snaplen = 0;         // bytes; 0: all
@@ -19,6 +22,7 @@ struct Options {
     std::optional<std::string> user;
     std::size_t buffer_mebibytes = 64;
     bool seccomp = true;
+    FilterChoice filter = FilterChoice::automatic;
     bool icmp = false;  // ICMP errors about the application's packets too
     // One of the two is empty.
     std::vector<pid_t> pids;

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "capture/classic_filter.h"
+#include "capture/ebpf_filter.h"
 #include "monitor/attach.h"
 #include "monitor/launch.h"
 #include "ports/socket_probe.h"
@@ -44,6 +46,19 @@ UniqueFd open_signals(const InheritedSignals& inherited) {
     return fd;
 }
 
+std::unique_ptr<FilterEngine> make_filter_engine(const Options& options) {
+    const std::uint32_t snaplen = kernel_snaplen(options);
+    if (options.filter != FilterChoice::classic) {
+        try {
+            return std::make_unique<EbpfFilter>(snaplen, options.icmp);
+        } catch (const Error& error) {
+            if (options.filter == FilterChoice::ebpf) throw;
+            log_engine("filter: classic, since {}", error.what());
+        }
+    }
+    return std::make_unique<ClassicEngine>(snaplen, options.icmp);
+}
+
 Targets targets_of(const Options& options, const InheritedSignals& signals) {
     require_socket_probing();
     if (options.command.empty()) return {options.pids, std::nullopt};
@@ -71,7 +86,8 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       launched_(!options.command.empty()),
       signals_(open_signals(signals)),
       file_(options.file),
-      networks_({options.buffer_mebibytes, kernel_snaplen(options), options.icmp}, {capture_inbox_, gc_inbox_}),
+      filters_(make_filter_engine(options)),
+      networks_({options.buffer_mebibytes, options.icmp}, {capture_inbox_, gc_inbox_, *filters_}),
       monitor_({networks_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
       capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}, options.icmp),
       gc_({networks_, gc_inbox_, inbox_, capture_counters_}),

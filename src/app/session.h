@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "app/options.h"
 #include "app/summary.h"
 #include "capture/capture.h"
+#include "capture/filter_engine.h"
 #include "gc/gc.h"
 #include "monitor/monitor.h"
 #include "util/signals.h"
@@ -78,6 +80,7 @@ private:
     CaptureMailbox capture_inbox_;
     GcMailbox gc_inbox_;
     WriterQueue writer_queue_;
+    const std::unique_ptr<FilterEngine> filters_;
     NetworkTable networks_;
 
     Monitor monitor_;

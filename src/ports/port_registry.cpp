@@ -1,17 +1,20 @@
 #include "ports/port_registry.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "util/log.h"
 
 namespace tracedump {
 
-PortRegistry::PortRegistry(Enforce enforce, Timestamp memory)
-    : enforce_(std::move(enforce)), memory_(memory), snapshot_(std::make_shared<const PortSet>()) {}
+PortRegistry::PortRegistry(std::shared_ptr<PortFilter> filter, Timestamp memory)
+    : filter_(filter ? std::move(filter) : std::make_shared<PortFilter>()),
+      memory_(memory),
+      snapshot_(std::make_shared<const PortSet>()) {}
 
 void PortRegistry::publish_locked() {
     auto next = std::make_shared<const PortSet>(current_);
-    if (enforce_) enforce_(*next);
+    filter_->enforce(*next);
     snapshot_.store(std::move(next));
     tell_changes_locked();
 }
@@ -23,9 +26,10 @@ void PortRegistry::tell_changes_locked() {
 
 void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
     if (logs_ports()) changes_.push_back(to_text(claim.socket) + " closed");
-    const std::uint16_t port = claim.socket.local.port;
-    current_.kill(port, claim.socket.cookie, death);
-    (claim.socket.transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, port, claim.socket.cookie});
+    const auto& [cookie, transport, port] =
+        std::tie(claim.socket.cookie, claim.socket.transport, claim.socket.local.port);
+    current_.kill(port, cookie, death);
+    (transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, transport, port, cookie});
 }
 
 bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
@@ -52,6 +56,7 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
         ++totals_.sockets;
     }
     const Claim claim{socket, birth, kNever};
+    filter_->admit(socket.transport, socket.local.port);
     if (logs_ports()) changes_.push_back(to_text(socket) + " opened");
     sockets_.emplace(socket.cookie, claim);
     current_.insert(claim);
@@ -74,6 +79,7 @@ std::uint64_t PortRegistry::open_window(SocketCookie cookie, Transport transport
                                         Timestamp opened) {
     std::lock_guard lock(mutex_);
     const std::uint64_t window = ++last_window_;
+    filter_->admit(remote);
     current_.add_pending({window, cookie, transport, remote, opened});
     publish_locked();
     return window;
@@ -84,9 +90,10 @@ void PortRegistry::close_window(std::uint64_t window, const std::optional<Socket
     const auto& pending = current_.pending();
     const auto open = std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
     if (open == pending.end()) return;
-    const Timestamp opened = open->opened;
+    const PendingRemote was = *open;
     current_.remove_pending(window);
-    if (socket) claim_locked(*socket, opened);
+    if (socket) claim_locked(*socket, was.opened);
+    filter_->dismiss(was.remote);  // now that its port passes
     publish_locked();
 }
 
@@ -111,6 +118,7 @@ void PortRegistry::forget_dead(Timestamp time) {
                (graves.front().death < time - memory || graves.size() > kMaxAfterlives)) {
             const Dead& oldest = graves.front();
             current_.forget_dead(oldest.port, oldest.cookie, oldest.death);
+            filter_->dismiss(oldest.transport, oldest.port);
             graves.pop_front();
             changed = true;
         }

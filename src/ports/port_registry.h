@@ -1,14 +1,13 @@
 // Which sockets, ports and remotes the application uses, and since when: the one place where that is changed.
 // monitor adds, gc retires; each change is published as an atomic PortSet snapshot. Any thread may call any method.
 //
-// Before a snapshot is published the hook given at construction puts it in force in the kernel, so that a method
+// Before a snapshot is published the filter given at construction puts it in force in the kernel, so that a method
 // that has returned means: from now on the packets of that socket pass the filter (promise "first packet").
 #pragma once
 
 #include <bitset>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -17,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ports/port_filter.h"
 #include "ports/port_set.h"
 #include "util/published.h"
 
@@ -24,11 +24,8 @@ namespace tracedump {
 
 class PortRegistry {
 public:
-    using Enforce = std::function<void(const PortSet&)>;
-
-    /// `enforce` runs under the registry's lock, on the thread that made the change; it must not call back.
-    /// Claims that have no afterlife are remembered for `memory` after their death.
-    explicit PortRegistry(Enforce enforce, Timestamp memory = 0);
+    /// Without a filter: none is told. Claims that have no afterlife are remembered for `memory` after their death.
+    explicit PortRegistry(std::shared_ptr<PortFilter> filter, Timestamp memory = 0);
 
     const Published<PortSet>& snapshot() const { return snapshot_; }
 
@@ -76,12 +73,13 @@ private:
 
     struct Dead {
         Timestamp death;
+        Transport transport;
         std::uint16_t port;
         SocketCookie cookie;
     };
     using Graveyard = std::deque<Dead>;  // oldest first
 
-    const Enforce enforce_;
+    const std::shared_ptr<PortFilter> filter_;
     const Timestamp memory_;
     Published<PortSet> snapshot_;
 

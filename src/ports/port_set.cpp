@@ -3,9 +3,11 @@
 namespace tracedump {
 
 std::span<const Claim> PortSet::claims(std::uint16_t port) const {
-    const auto& page = pages_[port / kPagePorts];
+    const auto& group = groups_[port / (kPages * kSlots)];
+    if (!group) return {};
+    const auto& page = group->pages[port / kSlots % kPages];
     if (!page) return {};
-    const auto& slot = page->slots[port % kPagePorts];
+    const auto& slot = page->slots[port % kSlots];
     if (!slot) return {};
     return slot->claims;
 }
@@ -17,7 +19,7 @@ std::uint64_t PortSet::new_edition() {
 
 PortSet& PortSet::operator=(const PortSet& other) {
     if (this == &other) return *this;
-    pages_ = other.pages_;
+    groups_ = other.groups_;
     pending_ = other.pending_;
     edition_ = new_edition();
     other.edition_ = new_edition();
@@ -37,16 +39,17 @@ Part& PortSet::own(std::shared_ptr<Part>& part) {
 
 template <typename Edit>
 void PortSet::edit(std::uint16_t port, Edit change) {
-    Page& page = own(pages_[port / kPagePorts]);
-    const std::size_t index = port % kPagePorts;
+    Group& group = own(groups_[port / (kPages * kSlots)]);
+    Page& page = own(group.pages[port / kSlots % kPages]);
+    const std::size_t index = port % kSlots;
     Slot& slot = own(page.slots[index]);
     change(slot.claims);
-    const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+    const std::uint32_t bit = std::uint32_t{1} << index;
     if (slot.claims.empty()) {
-        page.used[index / 64] &= ~bit;
+        page.used &= ~bit;
         page.slots[index] = nullptr;
     } else {
-        page.used[index / 64] |= bit;
+        page.used |= bit;
     }
 }
 

@@ -1,7 +1,7 @@
 // The set of ports, with every claim to them, that belongs to the application at one moment. A value: the registry
 // copies it, changes the copy, publishes that as the next snapshot, and never touches it again, so that any thread
-// may read a snapshot without a lock. A copy costs 256 pointers; pages and slots are shared until they change, and are
-// changed in place from then until the next copy.
+// may read a snapshot without a lock. A copy costs 64 pointers; groups, pages and slots are shared until they change,
+// which costs 32 pointers for each of them, and are changed in place from then until the next copy.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ namespace tracedump {
 class PortSet {
 public:
     PortSet() = default;
-    PortSet(const PortSet& other) : pages_(other.pages_), pending_(other.pending_) { other.edition_ = new_edition(); }
+    PortSet(const PortSet& other) : groups_(other.groups_), pending_(other.pending_) { other.edition_ = new_edition(); }
     PortSet& operator=(const PortSet& other);
 
     /// All claims to a port, of all transports, the dead that packets may still be judged by included.
@@ -55,15 +55,21 @@ public:
     }
 
 private:
-    static constexpr std::size_t kPagePorts = 256;
+    static constexpr std::size_t kGroups = 64, kPages = 32, kSlots = 32;
+    static_assert(kGroups * kPages * kSlots == 65536);
+
     struct Slot {
         std::uint64_t edition = 0;
         std::vector<Claim> claims;
     };
     struct Page {
         std::uint64_t edition = 0;
-        std::array<std::uint64_t, kPagePorts / 64> used{};  // a bit for each slot that is not empty
-        std::array<std::shared_ptr<Slot>, kPagePorts> slots{};
+        std::uint32_t used = 0;  // a bit for each slot that is not empty
+        std::array<std::shared_ptr<Slot>, kSlots> slots{};
+    };
+    struct Group {
+        std::uint64_t edition = 0;
+        std::array<std::shared_ptr<Page>, kPages> pages{};
     };
 
     static std::uint64_t new_edition();
@@ -72,22 +78,25 @@ private:
     template <typename Edit>
     void edit(std::uint16_t port, Edit change);
 
-    std::array<std::shared_ptr<Page>, 65536 / kPagePorts> pages_{};
+    std::array<std::shared_ptr<Group>, kGroups> groups_{};
     std::vector<PendingRemote> pending_;
-    // Never given twice. A page or slot that carries it was made since this set was last copied from: nobody else has
-    // it.
+    // Never given twice. A part that carries it was made since this set was last copied from: nobody else has it.
     mutable std::atomic<std::uint64_t> edition_{new_edition()};
 };
 
 template <typename Visit>
 void PortSet::for_each_port_changed_since(const PortSet& earlier, Visit visit) const {
-    for (std::size_t page = 0; page < pages_.size(); ++page) {
-        if (!pages_[page] || pages_[page] == earlier.pages_[page]) continue;
-        for (std::size_t word = 0; word < pages_[page]->used.size(); ++word) {
-            for (std::uint64_t rest = pages_[page]->used[word]; rest != 0; rest &= rest - 1) {
-                const std::size_t slot = word * 64 + static_cast<std::size_t>(std::countr_zero(rest));
-                visit(static_cast<std::uint16_t>(page * kPagePorts + slot),
-                      std::span<const Claim>(pages_[page]->slots[slot]->claims));
+    for (std::size_t g = 0; g < kGroups; ++g) {
+        const Group* group = groups_[g].get();
+        const Group* earlier_group = earlier.groups_[g].get();
+        if (!group || group == earlier_group) continue;
+        for (std::size_t p = 0; p < kPages; ++p) {
+            const Page* page = group->pages[p].get();
+            if (!page || (earlier_group && page == earlier_group->pages[p].get())) continue;
+            for (std::uint32_t rest = page->used; rest != 0; rest &= rest - 1) {
+                const auto s = static_cast<std::size_t>(std::countr_zero(rest));
+                visit(static_cast<std::uint16_t>((g * kPages + p) * kSlots + s),
+                      std::span<const Claim>(page->slots[s]->claims));
             }
         }
     }

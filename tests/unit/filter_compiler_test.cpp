@@ -2,9 +2,6 @@
 #include "capture/filter_compiler.h"
 
 #include <gtest/gtest.h>
-#include <linux/if_arp.h>
-#include <linux/if_packet.h>
-#include <pcap/bpf.h>
 
 #include <algorithm>
 #include <bitset>
@@ -13,21 +10,19 @@
 #include <set>
 
 #include "capture/packet.h"
+#include "classic_run.h"
 #include "helpers.h"
 
 namespace tracedump {
 namespace {
 
 using test::Bytes;
+using test::ClassicRun;
 using test::endpoint;
+using test::Link;
 
 constexpr std::uint32_t kSnaplen = 1500;
 
-struct Link {
-    std::uint16_t ethertype = ETH_P_IP;
-    std::uint8_t packet_type = PACKET_HOST;
-    std::uint16_t arphrd = ARPHRD_ETHER;
-};
 constexpr Link kIncoming{ETH_P_IP, PACKET_HOST, ARPHRD_ETHER};
 constexpr Link kOutgoing{ETH_P_IP, PACKET_OUTGOING, ARPHRD_ETHER};
 constexpr Link kLoopbackIn{ETH_P_IP, PACKET_HOST, ARPHRD_LOOPBACK};
@@ -38,37 +33,8 @@ Link over_ipv6(Link link) {
     return link;
 }
 
-/// A program for libpcap's interpreter, which does not know the kernel's ancillary loads: they become constants.
-class Runnable {
-public:
-    Runnable(const FilterProgram& program, const Link& link) {
-        for (const sock_filter& instruction : program.instructions) {
-            bpf_insn copy{instruction.code, instruction.jt, instruction.jf, instruction.k};
-            const bool absolute = BPF_CLASS(copy.code) == BPF_LD && BPF_MODE(copy.code) == BPF_ABS;
-            if (absolute && copy.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL))
-                copy = {BPF_LD | BPF_IMM, 0, 0, link.ethertype};
-            else if (absolute && copy.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE))
-                copy = {BPF_LD | BPF_IMM, 0, 0, link.packet_type};
-            else if (absolute && copy.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_HATYPE))
-                copy = {BPF_LD | BPF_IMM, 0, 0, link.arphrd};
-            code_.push_back(copy);
-        }
-    }
-
-    std::uint32_t operator()(const Bytes& packet) const { return (*this)(packet, packet.size()); }
-
-    /// With only the first `captured` bytes there to be read.
-    std::uint32_t operator()(const Bytes& packet, std::size_t captured) const {
-        return bpf_filter(code_.data(), packet.data(), static_cast<unsigned>(packet.size()),
-                          static_cast<unsigned>(captured));
-    }
-
-private:
-    std::vector<bpf_insn> code_;
-};
-
 std::uint32_t run(const FilterProgram& program, const Link& link, const Bytes& packet) {
-    return Runnable(program, link)(packet);
+    return ClassicRun(program, link)(packet);
 }
 
 FilterProgram compile_ports(const Ranges& ranges, std::size_t max_instructions = BPF_MAXINSNS) {
@@ -125,8 +91,8 @@ void expect_exactly(const FilterProgram& program) {
     while (members[stranger] && stranger != 65535) ++stranger;
     const bool all = members.all();
     ASSERT_TRUE(jumps_stay_inside(program));
-    const Runnable outgoing(program, kOutgoing), incoming(program, kIncoming), loopback(program, kLoopbackIn);
-    const Runnable loopback_copy(program, kLoopbackOut);
+    const ClassicRun outgoing(program, kOutgoing), incoming(program, kIncoming), loopback(program, kLoopbackIn);
+    const ClassicRun loopback_copy(program, kLoopbackOut);
     Bytes as_source = test::ipv4_packet(endpoint("192.0.2.1:0"), endpoint("192.0.2.2:0"));
     Bytes as_destination = as_source;
     const auto put = [](Bytes& bytes, std::size_t at, std::uint32_t port) {
@@ -203,7 +169,7 @@ TEST(FilterCompiler, JumpsNearTheirReachAreRight) {
         const Members members = members_of(program.spec.ports);
         ASSERT_EQ(members.count(), count);
         ASSERT_TRUE(jumps_stay_inside(program));
-        const Runnable outgoing(program, kOutgoing), incoming(program, kIncoming);
+        const ClassicRun outgoing(program, kOutgoing), incoming(program, kIncoming);
         for (std::uint32_t port = 0; port < 65536; ++port) {
             // Only borders can go wrong.
             if (port != 0 && port != 65535 && members[port - 1] == members[port] && members[port + 1] == members[port])
@@ -232,7 +198,7 @@ TEST(FilterCompiler, ManyRemotesFitAndAreAccepted) {
         const auto program = compile_filter(wanted, kSnaplen, 512);
         EXPECT_LE(program.instructions.size(), 512U);
         EXPECT_TRUE(program.spec.covers(wanted));
-        const Runnable outgoing(program, kOutgoing), incoming(program, kIncoming), loopback(program, kLoopbackIn);
+        const ClassicRun outgoing(program, kOutgoing), incoming(program, kIncoming), loopback(program, kLoopbackIn);
         for (const Endpoint& remote : remotes) {
             const Endpoint local = endpoint("192.0.2.1:1");
             ASSERT_EQ(outgoing(test::ipv4_packet(local, remote)), kSnaplen);

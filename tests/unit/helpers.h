@@ -8,11 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "ports/port_set.h"
+#include "ports/port_filter.h"
 
 namespace tracedump::test {
 
@@ -52,6 +53,20 @@ inline SocketInfo tcp(SocketCookie cookie, const std::string& local, const std::
 }
 inline SocketInfo udp(SocketCookie cookie, const std::string& local) {
     return socket_of(Transport::udp, cookie, local);
+}
+
+/// A filter of which only enforce() does something: what it is told to.
+template <typename Enforce>
+std::shared_ptr<PortFilter> filter_that(Enforce enforce) {
+    class Filter : public PortFilter {
+    public:
+        explicit Filter(Enforce what) : what_(std::move(what)) {}
+        void enforce(const PortSet& set) override { what_(set); }
+
+    private:
+        Enforce what_;
+    };
+    return std::make_shared<Filter>(std::move(enforce));
 }
 
 /// A set with a claim to each of the ports.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <thread>
 
 #include "helpers.h"
@@ -232,10 +233,10 @@ TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
     const PortRegistry* self = nullptr;
     std::vector<const PortSet*> enforced;
     std::vector<bool> published_before;
-    PortRegistry registry([&](const PortSet& set) {
+    PortRegistry registry(test::filter_that([&](const PortSet& set) {
         published_before.push_back(self->snapshot().load().get() == &set);
         enforced.push_back(&set);
-    });
+    }));
     self = &registry;
     const auto expect_enforced_first = [&](std::size_t times) {
         ASSERT_EQ(enforced.size(), times);
@@ -258,8 +259,44 @@ TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
     EXPECT_FALSE(enforced.back()->contains(53));
 }
 
+/// Counts who stands behind each port and remote.
+class CountingFilter : public PortFilter {
+public:
+    void admit(Transport transport, std::uint16_t port) override { ++ports[{transport, port}]; }
+    void dismiss(Transport transport, std::uint16_t port) override { --ports[{transport, port}]; }
+    void admit(const Endpoint& remote) override { ++remotes[remote]; }
+    void dismiss(const Endpoint& remote) override { --remotes[remote]; }
+
+    std::map<std::pair<Transport, std::uint16_t>, int> ports;
+    std::map<Endpoint, int> remotes;
+};
+
+TEST(PortRegistry, TheFilterHearsOfEachClaimOnceAndOfItsEndOnce) {
+    const auto filter = std::make_shared<CountingFilter>();
+    PortRegistry registry(filter);
+    auto& dns = filter->ports[{Transport::udp, 53}];
+    auto& web = filter->ports[{Transport::tcp, 4000}];
+    auto& remote = filter->remotes[endpoint("192.0.2.2:80")];
+    registry.claim(test::udp(1, "*:53"), 100);
+    registry.claim(test::udp(1, "192.0.2.1:53"), 110);  // the same socket, known better
+    registry.claim(test::udp(2, "*:53"), 120);
+    EXPECT_EQ(dns, 2);
+    const auto window = registry.open_window(3, Transport::tcp, endpoint("192.0.2.2:80"), 100);
+    EXPECT_EQ(remote, 1);
+    registry.close_window(window, test::tcp(3, "192.0.2.1:4000", "192.0.2.2:80"));
+    registry.close_window(window, std::nullopt);
+    EXPECT_EQ(std::pair(remote, web), std::pair(0, 1));
+    const SocketCookie cookies[] = {1, 2, 3};
+    registry.retire(cookies, 200);
+    EXPECT_EQ(std::pair(dns, web), std::pair(2, 1));  // their last packets are yet to be judged
+    registry.forget_dead(300);
+    EXPECT_EQ(std::pair(dns, web), std::pair(0, 1));  // TCP has an afterlife
+    registry.forget_dead(kNever);
+    EXPECT_EQ(web, 0);
+}
+
 TEST(PortRegistry, WhatCannotBePutInForceIsNotPublished) {
-    PortRegistry registry([](const PortSet&) { throw std::runtime_error("no"); });
+    PortRegistry registry(test::filter_that([](const PortSet&) { throw std::runtime_error("no"); }));
     EXPECT_THROW(registry.claim(test::udp(1, "*:53"), 100), std::runtime_error);
     EXPECT_FALSE(registry.snapshot().load()->contains(53));
 }

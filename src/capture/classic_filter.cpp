@@ -1,4 +1,4 @@
-#include "capture/kernel_filter.h"
+#include "capture/classic_filter.h"
 
 #include <sys/socket.h>
 
@@ -22,7 +22,7 @@ constexpr std::size_t kSmallestProgram = 256;
 
 }  // namespace
 
-bool KernelFilter::still_covers(const PortSet& set) const {
+bool ClassicFilter::still_covers(const PortSet& set) const {
     bool covered = std::all_of(set.pending().begin(), set.pending().end(),
                                [&](const PendingRemote& pending) { return in_force_.covers(pending.remote); });
     set.for_each_port_changed_since(covered_, [&](std::uint16_t port, std::span<const Claim> claims) {
@@ -31,12 +31,12 @@ bool KernelFilter::still_covers(const PortSet& set) const {
     return covered;
 }
 
-bool KernelFilter::is_too_wide(const FilterSpec& wanted) const {
+bool ClassicFilter::is_too_wide(const FilterSpec& wanted) const {
     return in_force_.port_count() > 2 * wanted.port_count() + kSlackPorts ||
            in_force_.remotes.size() > wanted.remotes.size() + kSlackRemotes;
 }
 
-void KernelFilter::update(const PortSet& set) {
+void ClassicFilter::enforce(const PortSet& set) {
     const bool covered = still_covers(set);
     covered_ = set;
     const auto now = std::chrono::steady_clock::now();
@@ -46,7 +46,7 @@ void KernelFilter::update(const PortSet& set) {
     if (!covered || is_too_wide(wanted)) attach(wanted);
 }
 
-void KernelFilter::attach(const FilterSpec& wanted) {
+void ClassicFilter::attach(const FilterSpec& wanted) {
     for (;;) {
         FilterProgram program = compile_filter(wanted, snaplen_, max_instructions_, icmp_errors_);
         const sock_fprog attachable{static_cast<unsigned short>(program.instructions.size()),
