@@ -1,5 +1,9 @@
 #include "app/network_table.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "gc/socket_watch.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -11,6 +15,10 @@ namespace {
 // A network that was used this recently may be about to be used again. Who called of() needs far less than that until
 // the claim that makes the network busy.
 constexpr std::chrono::seconds kInUse{1};
+
+void tell_refused(const Error& error) {
+    log_warning("a traced process has sockets in another network namespace, which are not captured: {}", error.what());
+}
 
 void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& registry) {
     const auto statistics = ring.statistics();
@@ -38,15 +46,16 @@ void NetworkTable::open_first(std::optional<pid_t> target) {
     std::lock_guard lock(mutex_);
     std::optional<NetworkVisit> visit;
     // A target that is gone, or not ours to trace, is the monitor's to complain about.
-    if (target)
-        if (const UniqueFd network = open_network_of_process(*target)) visit.emplace(network);
-    open_locked(!visit || !visit->abroad());
+    UniqueFd network = open_network_of_process(target.value_or(getpid()));
+    if (target && network) visit.emplace(network);
+    open_locked(!visit || !visit->abroad(), inode_of_network(network));
     first_ = open_.begin()->first;
 }
 
 /// Opens the network that the calling thread is in.
-void NetworkTable::open_locked(bool home) {
+void NetworkTable::open_locked(bool home, std::uint64_t inode) {
     const auto network = std::make_shared<Network>(settings_, links_.filters);
+    network->inode = inode;
     const auto registry = registry_of(network);
     auto watch = std::make_shared<SocketWatch>(network->id, registry, home);
     links_.capture.post(WatchRing{network->id,
@@ -54,35 +63,73 @@ void NetworkTable::open_locked(bool home) {
                                   std::shared_ptr<const Published<PortSet>>(network, &registry->snapshot())});
     links_.gc.post(WatchNetwork{std::move(watch)});
     open_.emplace(network->id, network);
+    if (links_.hooks) links_.hooks->capture(network->id);
+    log_engine("network {}: opened", network->id);
+}
+
+std::shared_ptr<PortRegistry> NetworkTable::use_locked(const std::shared_ptr<Network>& network) {
+    network->last_used = Clock::now();
+    return registry_of(network);
 }
 
 std::shared_ptr<PortRegistry> NetworkTable::of(NetworkId id, int socket) {
     std::lock_guard lock(mutex_);
     // What the kernel does not name is most likely where everybody is.
     const auto known = open_.find(id != 0 ? id : first_);
-    if (known != open_.end()) {
-        known->second->last_used = Clock::now();
-        return registry_of(known->second);
-    }
+    if (known != open_.end()) return use_locked(known->second);
     if (refused_.contains(id)) return nullptr;
     try {
-        const NetworkVisit visit(open_network_of_socket(socket));
-        open_locked(false);
-        log_engine("network {}: opened", id);
+        const UniqueFd network = open_network_of_socket(socket);
+        const NetworkVisit visit(network);
+        open_locked(false, inode_of_network(network));
         return registry_of(open_.at(id));
     } catch (const Error& error) {
         refused_.insert(id);
-        log_warning("a traced process has sockets in another network namespace, which are not captured: {}",
-                    error.what());
+        tell_refused(error);
         return nullptr;
     }
 }
 
-void NetworkTable::leave(NetworkId id) {
+std::shared_ptr<PortRegistry> NetworkTable::find(NetworkId id) {
+    std::lock_guard lock(mutex_);
+    const auto known = open_.find(id);
+    return known == open_.end() ? nullptr : use_locked(known->second);
+}
+
+bool NetworkTable::visit(pid_t pid, pid_t tid) {
+    std::lock_guard lock(mutex_);
+    const UniqueFd network = open_network_of_thread(pid, tid);
+    if (!network) return true;  // it is gone
+    const auto inode = inode_of_network(network);
+    const auto known =
+        std::find_if(open_.begin(), open_.end(), [&](const auto& n) { return n.second->inode == inode; });
+    if (known != open_.end()) {
+        use_locked(known->second);
+        return true;
+    }
+    if (refused_inodes_.contains(inode)) return false;
+    try {
+        const NetworkVisit visit(network);
+        open_locked(false, inode);
+        return true;
+    } catch (const Error& error) {
+        refused_inodes_.insert(inode);
+        tell_refused(error);
+        return false;
+    }
+}
+
+void NetworkTable::leave(NetworkId id, SocketNews& news) {
+    // From here on a process that comes there has us told, and waits for us.
+    if (id != first_ && links_.hooks) links_.hooks->uncapture(id);
+    news.catch_up();
     std::lock_guard lock(mutex_);
     const auto known = open_.find(id);
     if (known == open_.end() || id == first_) return;
-    if (!known->second->registry.idle() || known->second->last_used + kInUse > Clock::now()) return;
+    if (!known->second->registry.idle() || known->second->last_used + kInUse > Clock::now()) {
+        if (links_.hooks) links_.hooks->capture(id);
+        return;
+    }
     log_engine("network {}: left", id);
     leaving_.insert(*known);
     open_.erase(known);

@@ -2,8 +2,8 @@
 // the others when a tracee first uses a socket there. A network that the application has left is let go, since a packet
 // socket keeps a network namespace, with its devices, in existence.
 //
-// of() runs on the monitor and gc threads, all else on the main thread; one mutex keeps them apart. Whoever uses a ring
-// or a registry shares its ownership.
+// of(), find() and visit() run on the monitor, gc and capture threads, all else on the main thread; one mutex keeps
+// them apart. Whoever uses a ring or a registry shares its ownership.
 #pragma once
 
 #include <sys/types.h>
@@ -17,8 +17,10 @@
 
 #include "capture/capture.h"
 #include "capture/filter_engine.h"
+#include "hooks/socket_hooks.h"
 #include "messages/gc_message.h"
 #include "ports/networks.h"
+#include "ports/socket_news.h"
 
 namespace tracedump {
 
@@ -33,6 +35,7 @@ public:
         CaptureMailbox& capture;
         GcMailbox& gc;
         FilterEngine& filters;
+        SocketHooks* hooks;  // if there are any: they want to know what is captured
     };
 
     NetworkTable(const Settings& settings, const Links& links) : settings_(settings), links_(links) {}
@@ -41,9 +44,12 @@ public:
     void open_first(std::optional<pid_t> target);
 
     std::shared_ptr<PortRegistry> of(NetworkId id, int socket) override;
+    std::shared_ptr<PortRegistry> find(NetworkId id) override;
+    bool visit(pid_t pid, pid_t tid) override;
 
-    /// gc finds nothing of the application in a network: begin to leave it, unless that has changed.
-    void leave(NetworkId id);
+    /// gc finds nothing of the application in a network: begin to leave it, unless that has changed by what `news`
+    /// there are.
+    void leave(NetworkId id, SocketNews& news);
 
     /// capture has left it.
     void left(NetworkId id);
@@ -64,10 +70,12 @@ private:
         PacketRing ring;
         PortRegistry registry;
         const NetworkId id;
+        std::uint64_t inode = 0;  // of its namespace; 0: not known
         Clock::time_point last_used;
     };
 
-    void open_locked(bool home);
+    void open_locked(bool home, std::uint64_t inode);
+    std::shared_ptr<PortRegistry> use_locked(const std::shared_ptr<Network>& network);
     std::shared_ptr<PortRegistry> registry_of(const std::shared_ptr<Network>& network) const;
 
     const Settings settings_;
@@ -77,6 +85,7 @@ private:
     std::map<NetworkId, std::shared_ptr<Network>> open_;
     std::multimap<NetworkId, std::shared_ptr<Network>> leaving_;
     std::unordered_set<NetworkId> refused_;
+    std::unordered_set<std::uint64_t> refused_inodes_;
     Totals past_;
 };
 

@@ -25,12 +25,12 @@ Usage: tracedump [OPTIONS] PID...
   -u USER              run the command as USER
   --icmp               keep ICMP errors that quote the command's packets, too
   --buffer-size=MIB    size of the capture ring [64]
-  --filter=ENGINE      packet filter in the kernel: ebpf, classic, or auto,
-                       which is ebpf where bpf(2) is allowed [auto]
-  --no-seccomp         stop the command at every system call: slower, but it
-                       can be left running when the capture ends
-  --debug=N            0 quiet ... 5 every system call and port [1]
-  -V, --verbose        the same as --debug=5
+  --filter=ENGINE      the kernel's packet filter: ebpf, classic or auto [auto]
+  --sensor=SENSOR      learn of sockets by hooks in the kernel: bpf; by stops at
+                       system calls: ptrace; auto, bpf where allowed [auto]
+  --no-seccomp         leave the command running when the capture ends; the
+                       ptrace sensor then stops it at every system call
+  --debug=N, -V        0 quiet ... 5 every system call and port [1]; -V is 5
   -h, --help           this text
   -v, --version        version and copying information
 
@@ -49,6 +49,9 @@ constexpr std::size_t kMaxBufferMebibytes = 4095;  // tpacket_req3 counts bytes 
 
 const std::map<std::string, FilterChoice> kFilterChoices{
     {"auto", FilterChoice::automatic}, {"ebpf", FilterChoice::ebpf}, {"classic", FilterChoice::classic}};
+
+const std::map<std::string, SensorChoice> kSensorChoices{
+    {"auto", SensorChoice::automatic}, {"bpf", SensorChoice::bpf}, {"ptrace", SensorChoice::ptrace}};
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -105,6 +108,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
     app.add_option("--debug", options.debug)->check(CLI::Range(0, kMaxDebugLevel));
     app.add_option("--filter", options.filter)->transform(CLI::CheckedTransformer(kFilterChoices));
+    app.add_option("--sensor", options.sensor)->transform(CLI::CheckedTransformer(kSensorChoices));
     app.add_flag("--icmp", options.icmp);
     app.add_flag("--no-seccomp", no_seccomp);
     app.add_flag("-V,--verbose", verbose);
@@ -133,6 +137,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     options.snaplen = static_cast<std::uint32_t>(snaplen);
     options.seccomp = !no_seccomp;
     if (verbose) options.debug = kMaxDebugLevel;
+    if (options.sensor == SensorChoice::bpf && options.filter == FilterChoice::classic)
+        return refuse("--sensor=bpf takes --filter=ebpf: its hooks write into the table that this filter reads");
     if (options.user && options.command.empty()) return refuse("-u is for commands; processes keep their user");
     return {std::move(options), {}, 0};
 }

@@ -15,6 +15,10 @@ namespace tracedump {
 /// How packets are filtered in the kernel: see capture/filter_engine.h. `automatic`: eBPF where the kernel allows it.
 enum class FilterChoice : std::uint8_t { automatic, ebpf, classic };
 
+/// How the application's sockets become known: by hooks in the kernel, or by stops at its system calls.
+/// `automatic`: by hooks where they can be had.
+enum class SensorChoice : std::uint8_t { automatic, bpf, ptrace };
+
 struct Options {
     std::string file = "./dump.pcap";  // "-": standard output
     std::uint32_t snaplen = 0;         // bytes; 0: all
@@ -23,6 +27,7 @@ struct Options {
     std::size_t buffer_mebibytes = 64;
     bool seccomp = true;
     FilterChoice filter = FilterChoice::automatic;
+    SensorChoice sensor = SensorChoice::automatic;
     bool icmp = false;  // ICMP errors about the application's packets too
     // One of the two is empty.
     std::vector<pid_t> pids;

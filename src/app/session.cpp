@@ -10,8 +10,6 @@
 #include <cerrno>
 #include <csignal>
 
-#include "capture/classic_filter.h"
-#include "capture/ebpf_filter.h"
 #include "monitor/attach.h"
 #include "monitor/launch.h"
 #include "ports/socket_probe.h"
@@ -46,19 +44,6 @@ UniqueFd open_signals(const InheritedSignals& inherited) {
     return fd;
 }
 
-std::unique_ptr<FilterEngine> make_filter_engine(const Options& options) {
-    const std::uint32_t snaplen = kernel_snaplen(options);
-    if (options.filter != FilterChoice::classic) {
-        try {
-            return std::make_unique<EbpfFilter>(snaplen, options.icmp);
-        } catch (const Error& error) {
-            if (options.filter == FilterChoice::ebpf) throw;
-            log_engine("filter: classic, since {}", error.what());
-        }
-    }
-    return std::make_unique<ClassicEngine>(snaplen, options.icmp);
-}
-
 Targets targets_of(const Options& options, const InheritedSignals& signals) {
     require_socket_probing();
     if (options.command.empty()) return {options.pids, std::nullopt};
@@ -86,11 +71,13 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       launched_(!options.command.empty()),
       signals_(open_signals(signals)),
       file_(options.file),
-      filters_(make_filter_engine(options)),
-      networks_({options.buffer_mebibytes, options.icmp}, {capture_inbox_, gc_inbox_, *filters_}),
-      monitor_({networks_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
-      capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_}, options.icmp),
-      gc_({networks_, gc_inbox_, inbox_, capture_counters_}),
+      kernel_(options, kernel_snaplen(options)),
+      networks_({options.buffer_mebibytes, options.icmp},
+                {capture_inbox_, gc_inbox_, *kernel_.filters, kernel_.hooks.get()}),
+      news_(make_news(kernel_, networks_, gc_inbox_, monitor_inbox_)),
+      monitor_({networks_, *news_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
+      capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_, *news_}, options.icmp),
+      gc_({networks_, *news_, gc_inbox_, inbox_, capture_counters_}),
       writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
     networks_.open_first(launched_ ? std::nullopt : std::optional(options.pids.front()));
     writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(PacketRing::blocks_in(options.buffer_mebibytes)));
@@ -257,13 +244,14 @@ void Session::on(const TailSettled&) {
     if (phase_ == Phase::tail) drain();
 }
 
-void Session::on(const NetworkIdle& event) { networks_.leave(event.network); }
+void Session::on(const NetworkIdle& event) { networks_.leave(event.network, *news_); }
 
 void Session::on(const NetworkLeft& event) { networks_.left(event.network); }
 
 void Session::on(const CaptureDrained&) { phase_ = Phase::over; }
 
 Totals Session::totals() {
+    news_->catch_up();
     const auto [ring, ports] = networks_.totals();
     Totals totals;
     totals.captured = writer_counters_.written;

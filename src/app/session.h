@@ -14,11 +14,11 @@
 #include <thread>
 
 #include "app/exit_status.h"
+#include "app/kernel_side.h"
 #include "app/network_table.h"
 #include "app/options.h"
 #include "app/summary.h"
 #include "capture/capture.h"
-#include "capture/filter_engine.h"
 #include "gc/gc.h"
 #include "monitor/monitor.h"
 #include "util/signals.h"
@@ -80,8 +80,9 @@ private:
     CaptureMailbox capture_inbox_;
     GcMailbox gc_inbox_;
     WriterQueue writer_queue_;
-    const std::unique_ptr<FilterEngine> filters_;
+    KernelSide kernel_;
     NetworkTable networks_;
+    const std::unique_ptr<SocketNews> news_;
 
     Monitor monitor_;
     Capture capture_;

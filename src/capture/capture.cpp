@@ -95,6 +95,8 @@ void Capture::keep(const Source& source, const PacketRef& packet, PacketBatch& b
 }
 
 void Capture::take_block(Source& source, RingBlock block) {
+    // Who owned what when these packets were sent or came is known by now, if hooks had something to tell.
+    links_.news.catch_up();
     PacketBatch batch;
     batch.block = block.lease(source.watched.ring);
     batch.packets.reserve(block.packet_count());

@@ -18,6 +18,7 @@
 #include "messages/packet_batch.h"
 #include "messages/session_event.h"
 #include "ports/port_set.h"
+#include "ports/socket_news.h"
 #include "util/netns.h"
 #include "util/published.h"
 
@@ -48,6 +49,7 @@ public:
         WriterQueue& writer;
         SessionMailbox& session;
         CaptureCounters& counters;
+        SocketNews& news;
     };
 
     /// `icmp_errors`: see Classifier.

@@ -60,7 +60,7 @@ void Adopter::process_began(pid_t pid) { processes_.try_emplace(pid); }
 
 void Adopter::uses_io_uring(pid_t pid) {
     const auto process = processes_.find(pid);
-    if (process == processes_.end() || process->second.io_uring) return;
+    if (news_.hooked() || process == processes_.end() || process->second.io_uring) return;
     process->second.io_uring = true;
     next_io_uring_ = Clock::now();
     if (std::exchange(told_of_io_uring_, true)) return;
@@ -114,7 +114,9 @@ void Adopter::look_if_due() {
 void Adopter::look_at(pid_t pid, Process& process) {
     const auto began = cpu_time();
     process.descriptors = proc_.descriptor_count(pid);
+    const bool received = process.receives;
     look_through(pid, process);
+    if (process.receives && !received) news_.expect_gifts(pid);
     process.rests_until = Clock::now() + (cpu_time() - began) * kRestOfChanged;
 }
 
@@ -151,9 +153,13 @@ bool Adopter::adopt(const UniqueFd& socket, Process& process) {
         return true;
     }
     if (!is_in_use(socket, *info)) return false;
-    const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
+    const NetworkId network = network_of_socket(socket.get());
+    const auto registry = networks_.of(network, socket.get());
     if (!registry) return true;
-    if (!registry->find(info->cookie)) {
+    // Hooks know a Multipath TCP socket by the first of its flows.
+    const bool known = registry->find(info->cookie) || (info->multipath && registry->has_twin(*info));
+    if (!known) {
+        news_.know(*info, network);
         info->bound = true;  // as far as anyone can tell now
         registry->claim(*info, realtime_now());
     }

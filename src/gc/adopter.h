@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "ports/networks.h"
+#include "ports/socket_news.h"
 #include "util/procfs.h"
 
 namespace tracedump {
@@ -20,12 +21,13 @@ class Adopter {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// Borrowed.
-    explicit Adopter(Networks& networks) : networks_(networks) {}
+    /// Both borrowed. Where there are hooks, they see what an io_uring does, and are told which sockets are adopted.
+    Adopter(Networks& networks, SocketNews& news) : networks_(networks), news_(news) {}
 
     void process_began(pid_t pid);
     void process_ended(pid_t pid) { processes_.erase(pid); }
     void uses_io_uring(pid_t pid);
+    void look_at_all_now() { next_all_ = {}; }
 
     /// Never, without processes.
     Clock::time_point next_due() const;
@@ -44,6 +46,7 @@ private:
     bool adopt(const UniqueFd& socket, Process& process);
 
     Networks& networks_;
+    SocketNews& news_;
     const ProcFs proc_;
     std::map<pid_t, Process> processes_;
     std::unordered_set<std::uint64_t> settled_;   // inodes of sockets that need no further look

@@ -33,7 +33,10 @@ public:
     bool tail_settled();
 
     /// Whether there are Multipath TCP sockets, which may get more flows at any time.
-    bool multipath() const { return !flows_.empty(); }
+    bool multipath() const { return !flows_.empty() || flows_expected_; }
+
+    /// There are such sockets, though the registry has only their first flows, as the TCP sockets that they are.
+    void expect_flows() { flows_expected_ = true; }
 
 private:
     void adopt_accepted(const Claim& listener);
@@ -49,6 +52,7 @@ private:
         SocketCookie cookie;
     };
     std::unordered_map<SocketCookie, Flow> flows_;  // the first flow of each Multipath TCP socket
+    bool flows_expected_ = false;
 };
 
 }  // namespace tracedump

@@ -12,6 +12,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kTailCheck{5};
 constexpr milliseconds kIdleWait{60'000};
+// How long news may lie before they are read, if no packet calls for them sooner.
+constexpr milliseconds kNewsWait{50};
 
 }  // namespace
 
@@ -19,6 +21,8 @@ void Gc::run() {
     for (;;) {
         wait();
         if (!take_messages()) return;
+        for (const auto& watch : watches_) watch->hear_deaths();
+        links_.news.catch_up();
         for (const auto& watch : watches_) attend(*watch);
         adopter_.look_if_due();
         if (tail_deadline_) check_tail();
@@ -27,8 +31,9 @@ void Gc::run() {
 
 void Gc::wait() {
     auto until = std::min(Clock::now() + (tail_deadline_ ? kTailCheck : kIdleWait), adopter_.next_due());
+    if (links_.news.hooked()) until = std::min(until, Clock::now() + kNewsWait);
     // poll(2) passes over a negative descriptor.
-    std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}};
+    std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}, {links_.news.fd(), POLLIN, 0}};
     for (const auto& watch : watches_) {
         until = std::min(until, watch->next_due());
         ready.push_back({watch->fd(), POLLIN, 0});
@@ -51,6 +56,12 @@ bool Gc::take_messages() {
             adopter_.process_began(began->pid);
         } else if (const auto* user = std::get_if<UsesIoUring>(&*message)) {
             adopter_.uses_io_uring(user->pid);
+        } else if (std::holds_alternative<NewsLost>(*message)) {
+            adopter_.look_at_all_now();
+            for (const auto& watched : watches_) watched->sweep_soon();
+        } else if (const auto* flows = std::get_if<ExpectFlows>(&*message)) {
+            for (const auto& watched : watches_)
+                if (watched->network() == flows->network) watched->expect_flows();
         } else if (const auto* ended = std::get_if<ProcessEnded>(&*message)) {
             adopter_.process_ended(ended->pid);
             for (const auto& watched : watches_) watched->expect_deaths();
@@ -60,7 +71,7 @@ bool Gc::take_messages() {
 }
 
 void Gc::attend(SocketWatch& watch) {
-    if (watch.fd() >= 0) watch.hear_deaths();
+    watch.judge_deaths();
     watch.sweep_if_due(links_.capture.judged_until);
     if (watch.take_idle()) links_.session.post(NetworkIdle{watch.network()});
 }

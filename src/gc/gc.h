@@ -1,7 +1,7 @@
-// The gc thread: hears from the kernel which sockets died in each network, sweeps now and then for what it did not
-// hear, adopts sockets that the monitor could not see being born, and forgets dead claims once capture has judged all
-// their packets. Reads sock_diag (or /proc/net), the tracees' descriptors and its mailbox; emits NetworkIdle and
-// TailSettled. Never stops a tracee, never touches rings or files.
+// The gc thread: hears from the kernel which sockets died in each network, catches up with what hooks report when
+// nobody else does, sweeps now and then for what it did not hear, adopts sockets that the monitor could not see being
+// born, and forgets dead claims once capture has judged all their packets. Reads sock_diag (or /proc/net), the tracees'
+// descriptors and its mailbox; emits NetworkIdle and TailSettled. Never stops a tracee, never touches rings or files.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include "messages/counters.h"
 #include "messages/gc_message.h"
 #include "messages/session_event.h"
+#include "ports/socket_news.h"
 
 namespace tracedump {
 
@@ -22,12 +23,13 @@ public:
     /// All borrowed; they must outlive run().
     struct Links {
         Networks& networks;
+        SocketNews& news;
         GcMailbox& inbox;
         SessionMailbox& session;
         const CaptureCounters& capture;
     };
 
-    explicit Gc(const Links& links) : links_(links), adopter_(links.networks) {}
+    explicit Gc(const Links& links) : links_(links), adopter_(links.networks, links.news) {}
 
     /// The thread's body: returns after StopCollecting.
     void run();

@@ -48,13 +48,24 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
       next_sweep_(Clock::now() + kSweepWithoutDeaths) {}
 
 void SocketWatch::hear_deaths() {
-    const auto heard = deaths_->take();
-    collector_.sockets_died(heard.dead, realtime_now());
-    if (heard.lost_some) next_sweep_ = Clock::now();
+    if (!deaths_) return;
+    auto heard = deaths_->take();
+    dead_ = std::move(heard.dead);
+    if (heard.lost_some) sweep_soon();
+}
+
+void SocketWatch::judge_deaths() {
+    collector_.sockets_died(dead_, realtime_now());
+    dead_.clear();
 }
 
 void SocketWatch::expect_deaths() {
     if (!deaths_) next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterExit);
+}
+
+void SocketWatch::expect_flows() {
+    collector_.expect_flows();
+    next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepWithoutDeaths);
 }
 
 void SocketWatch::sweep_if_due(Timestamp judged_until) {

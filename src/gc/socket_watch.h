@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "gc/collector.h"
 #include "gc/sock_diag.h"
@@ -25,10 +26,19 @@ public:
     /// Readable when deaths wait; -1 if they are not announced.
     int fd() const { return deaths_ ? deaths_->fd() : -1; }
 
+    /// Takes what deaths wait. Whoever died was born before: judge() only when all births up to now are in the
+    /// registry.
     void hear_deaths();
+    void judge_deaths();
 
     /// A process has ended, and probably sockets with it.
     void expect_deaths();
+
+    /// Deaths may have been missed.
+    void sweep_soon() { next_sweep_ = Clock::now(); }
+
+    /// The kernel may make flows of Multipath TCP connections here.
+    void expect_flows();
 
     /// Sweeps if it is time, and forgets dead claims whose packets have all been judged.
     void sweep_if_due(Timestamp judged_until);
@@ -47,6 +57,7 @@ private:
     std::unique_ptr<SocketTable> table_;
     std::optional<SocketDeaths> deaths_;
     Collector collector_;
+    std::vector<SocketRow> dead_;  // heard, and not judged yet
     Clock::time_point next_sweep_;
     std::optional<Clock::time_point> idle_since_;
 };

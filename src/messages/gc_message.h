@@ -1,4 +1,4 @@
-// What flows from monitor, session and the networks to gc.
+// What flows from monitor, session, hooks and the networks to gc.
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +20,14 @@ struct ProcessBegan {
 /// It has set up an io_uring, through which it can open and connect sockets.
 struct UsesIoUring {
     pid_t pid = 0;
+};
+
+/// What hooks in the kernel had to tell was more than there was room for: look at everything.
+struct NewsLost {};
+
+/// There is a Multipath TCP socket in that network, for which the kernel may make flows of its own.
+struct ExpectFlows {
+    NetworkId network = 0;
 };
 
 /// A traced process has ended, and with it, probably, sockets: worth a look before the next sweep is due.
@@ -46,8 +54,8 @@ struct LeaveNetwork {
 
 struct StopCollecting {};
 
-using GcMessage =
-    std::variant<ProcessBegan, UsesIoUring, ProcessEnded, AwaitTail, WatchNetwork, LeaveNetwork, StopCollecting>;
+using GcMessage = std::variant<ProcessBegan, UsesIoUring, NewsLost, ExpectFlows, ProcessEnded, AwaitTail, WatchNetwork,
+                               LeaveNetwork, StopCollecting>;
 using GcMailbox = Mailbox<GcMessage>;
 
 }  // namespace tracedump

@@ -1,5 +1,6 @@
-// What flows from the session to monitor. The monitor waits in sigtimedwait(2), for SIGCHLD without a detour; so its
-// bell is a signal too. Both are blocked in every thread, and only the monitor takes them.
+// What flows from the session, and from what hooks report, to monitor. The monitor waits in sigtimedwait(2), for
+// SIGCHLD without a detour; so its bell is a signal too. Both are blocked in every thread, and only the monitor takes
+// them.
 #pragma once
 
 #include <oneapi/tbb/concurrent_queue.h>
@@ -9,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <variant>
+
+#include "util/netns.h"
 
 namespace tracedump {
 
@@ -26,7 +29,14 @@ struct ReleaseTracees {};
 /// Nobody captures any more: only carry the tracees on until they end.
 struct StopLearning {};
 
-using MonitorOrder = std::variant<PassSignal, KillTracees, ReleaseTracees, StopLearning>;
+/// A thread is about to have its first socket in a network that is not captured yet: stop it until that is captured. It
+/// waits in a hook until SocketNews::release.
+struct HoldAbroad {
+    pid_t tid = 0;
+    NetworkId network = 0;
+};
+
+using MonitorOrder = std::variant<PassSignal, KillTracees, ReleaseTracees, StopLearning, HoldAbroad>;
 
 class MonitorInbox {
 public:

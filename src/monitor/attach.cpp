@@ -64,7 +64,6 @@ std::vector<pid_t> attach_process(pid_t pid, long options) {
         }
     }
     if (seized.empty()) throw Error(explain_attach_failure(pid, ended.empty() ? ESRCH : EPERM, proc));
-    for (const pid_t tid : seized) ptrace_calls::interrupt(tid);
     return {seized.begin(), seized.end()};
 }
 

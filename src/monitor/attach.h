@@ -10,9 +10,8 @@
 
 namespace tracedump {
 
-/// Seizes every thread of `pid` with `options` (which must follow clones) and interrupts each, so that it reports a
-/// stop from which it can be let go with stops at its system calls. Returns the threads. Throws Error: no such process,
-/// traced by another, forbidden, ourselves.
+/// Seizes every thread of `pid` with `options` (which must follow clones); none is stopped by that. Returns the
+/// threads. Throws Error: no such process, traced by another, forbidden, ourselves.
 std::vector<pid_t> attach_process(pid_t pid, long options);
 
 /// Whether the calling thread is its tracer: /proc names the tracing thread, not its process (proc(5), TracerPid).

@@ -102,7 +102,7 @@ UserIdentity look_up_user(const std::string& name) {
     return user;
 }
 
-Launched launch(const LaunchPlan& plan, long ptrace_options) {
+Launched launch(const LaunchPlan& plan, long ptrace_options, const std::function<void(pid_t)>& before_start) {
     auto words = plan.command;
     auto variables = environment(plan.user);
     const auto argv = pointers(words);
@@ -125,8 +125,7 @@ Launched launch(const LaunchPlan& plan, long ptrace_options) {
                                ? "cannot trace the command (it may take CAP_SYS_PTRACE, or we are traced ourselves)"
                                : "cannot trace the command");
     }
-    // With PTRACE_SYSCALL from its first instruction on, if there is no filter to stop it.
-    if (!plan.seccomp) ptrace_calls::interrupt(child);
+    if (before_start) before_start(child);
     [[maybe_unused]] const auto n = write(go.write_end.get(), "", 1);
     return {child, std::move(report.read_end)};
 }

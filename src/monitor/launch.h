@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,8 +39,9 @@ struct Launched {
     UniqueFd exec_error;  // an errno arrives here if exec fails; end of file if it succeeds
 };
 
-/// The command is traced with `options` and on its way to exec when this returns. Throws Error.
-Launched launch(const LaunchPlan& plan, long ptrace_options);
+/// The command is traced with `options` and on its way to exec when this returns. `before_start` is told its process id
+/// while it has not done anything yet. Throws Error.
+Launched launch(const LaunchPlan& plan, long ptrace_options, const std::function<void(pid_t)>& before_start = {});
 
 /// The errno of an exec that failed, 0 if it did not, or not yet.
 int read_exec_error(const UniqueFd& exec_error);

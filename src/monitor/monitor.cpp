@@ -61,7 +61,10 @@ bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
 }  // namespace
 
 Monitor::Monitor(const Links& links, Targets targets)
-    : links_(links), targets_(std::move(targets)), sensor_(links.networks, links.counters) {}
+    : links_(links),
+      targets_(std::move(targets)),
+      sensor_(links.networks, links.news, links.counters),
+      hooked_(links.news.hooked()) {}
 
 void Monitor::run() {
     MonitorEnded ended;
@@ -76,31 +79,48 @@ void Monitor::run() {
 }
 
 void Monitor::begin() {
-    if (targets_.command) {
-        stop_at_calls_ = !targets_.command->seccomp;
-        const long options = kFollow | (stop_at_calls_ ? 0 : PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
-        command_ = launch(*targets_.command, options);
-        Tracee& tracee = tracee_of(command_->pid);
-        tracee.tgid = command_->pid;
-        process_began(command_->pid);
-    } else {
-        stop_at_calls_ = true;
-        for (const pid_t pid : targets_.pids) {
-            for (const pid_t tid : attach_process(pid, kFollow)) {
-                Tracee& tracee = tracee_of(tid);
-                tracee.tgid = pid;
-                tracee.interrupted = true;
-                awaited_.insert(tid);
-            }
-            process_began(pid);
-        }
-        awaited_until_ = Clock::now() + kFirstStopPatience;
-    }
+    if (targets_.command)
+        begin_command(*targets_.command);
+    else
+        begin_processes();
     raise_descriptor_limit();
     if (!targets_.command) learn([&] { adopt_sockets_of_targets(); });
 }
 
+void Monitor::begin_command(LaunchPlan& plan) {
+    plan.seccomp = plan.seccomp && !hooked_;
+    stop_at_calls_ = !plan.seccomp && !hooked_;
+    const long options = kFollow | (plan.seccomp ? PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL : 0);
+    command_ = launch(plan, options, [&](pid_t pid) {
+        links_.news.watch(pid, 0);
+        // With PTRACE_SYSCALL from its first instruction on, if there is no filter to stop it.
+        if (stop_at_calls_) ptrace_calls::interrupt(pid);
+    });
+    Tracee& tracee = tracee_of(command_->pid);
+    tracee.tgid = command_->pid;
+    process_began(command_->pid);
+}
+
+void Monitor::begin_processes() {
+    stop_at_calls_ = !hooked_;
+    for (const pid_t pid : targets_.pids) {
+        links_.news.watch(pid, 0);
+        for (const pid_t tid : attach_process(pid, kFollow)) {
+            Tracee& tracee = tracee_of(tid);
+            tracee.tgid = pid;
+            if (!stop_at_calls_) continue;
+            // From a stop it can be let go with stops at its system calls.
+            ptrace_calls::interrupt(tid);
+            tracee.interrupted = true;
+            awaited_.insert(tid);
+        }
+        process_began(pid);
+    }
+    awaited_until_ = Clock::now() + kFirstStopPatience;
+}
+
 void Monitor::trace() {
+    begin_if_all_stopped(Clock::now());
     while (!done()) {
         wait_for_events();
         take_orders();
@@ -109,15 +129,20 @@ void Monitor::trace() {
         // ones where new ones keep coming (the kernel reports the newest first).
         for (const Event& event : collect_events()) dispatch(event);
         const auto now = Clock::now();
-        if (awaited_until_ && now >= *awaited_until_) awaited_.clear();
-        if (awaited_until_ && awaited_.empty()) {
-            awaited_until_.reset();
-            // What was opened between the first look and the first stops.
-            learn([&] { adopt_sockets_of_targets(); });
-            links_.session.post(TracingBegan{});
-        }
+        begin_if_all_stopped(now);
         learn([&] { sensor_.ask_again(now); });
     }
+}
+
+/// The capture of running processes begins when none of their calls can be missed any more.
+void Monitor::begin_if_all_stopped(Clock::time_point now) {
+    if (!awaited_until_) return;
+    if (now >= *awaited_until_) awaited_.clear();
+    if (!awaited_.empty()) return;
+    awaited_until_.reset();
+    // What was opened between the first look and the first stops.
+    learn([&] { adopt_sockets_of_targets(); });
+    links_.session.post(TracingBegan{});
 }
 
 bool Monitor::done() const { return tracees_.empty() && (!command_ || command_ended_); }
@@ -142,10 +167,21 @@ void Monitor::take_orders() {
         } else if (std::holds_alternative<ReleaseTracees>(*order)) {
             // Stops that we have not taken yet are the kernel's to end, with their signals; there are no others.
             released_ = true;
+        } else if (const auto* hold = std::get_if<HoldAbroad>(&*order)) {
+            hold_abroad(*hold);
         } else {
             learning_ = false;
         }
     }
+}
+
+void Monitor::hold_abroad(const HoldAbroad& hold) {
+    const auto entry = tracees_.find(hold.tid);
+    if (entry != tracees_.end() && learning_ && ptrace_calls::interrupt(hold.tid) == 0) {
+        entry->second.interrupted = true;
+        entry->second.abroad = hold.network;
+    }
+    links_.news.release(hold.tid);
 }
 
 std::vector<Monitor::Event> Monitor::collect_events() {
@@ -198,6 +234,7 @@ void Monitor::on_end(pid_t tid, const WaitStatus& status) {
     attached_stopped(tid);
     if (processes_.erase(tid) != 0) {
         log_process("process {} ended", tid);
+        links_.news.unwatch(tid);
         links_.gc.post(ProcessEnded{tid});
     }
     if (command_ && tid == command_->pid) {
@@ -236,17 +273,21 @@ void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
     Tracee& tracee = tracee_of(child);
     if (tracee.tgid != 0) return;
     // clone(2) makes threads, but processes too; if the child is gone already, it was what most are.
-    name(tracee, is_process ? child : tgid_of(child).value_or(parent.tgid));
+    name(tracee, is_process ? child : tgid_of(child).value_or(parent.tgid), parent.tgid);
     tracee.hidden_arch = parent.hidden_arch;
     if (std::exchange(tracee.held, false)) on_trap_stop(tracee);
 }
 
 /// Until its parent's event does, or a call of its own if the parent was killed before its event could be read, nobody
 /// knows whose thread a tracee is.
-void Monitor::name(Tracee& tracee, pid_t tgid) {
+void Monitor::name(Tracee& tracee, pid_t tgid, pid_t parent) {
     tracee.tgid = tgid;
     if (tgid != tracee.tid) return;
     log_process("new process {}", tgid);
+    learn([&] {
+        links_.news.watch(tgid, parent);
+        if (hooked_) links_.networks.visit(tgid, tgid);
+    });
     process_began(tgid);
 }
 
@@ -268,6 +309,7 @@ void Monitor::on_exec(Tracee& tracee) {
     sensor_.abandon(tracee);
     tracee.pidfd.reset();
     log_process("process {}: exec", tracee.tid);
+    if (hooked_) learn([&] { links_.networks.visit(tracee.tid, tracee.tid); });
     if (command_ && tracee.tid == command_->pid && !exec_seen_) {
         exec_seen_ = true;
         // Sockets that the command inherits, as from systemd or inetd.
@@ -279,7 +321,7 @@ void Monitor::on_exec(Tracee& tracee) {
 void Monitor::on_call_stop(Tracee& tracee) {
     __ptrace_syscall_info info{};
     if (ptrace_calls::syscall_info(tracee.tid, info) != 0) return;
-    if (tracee.tgid == 0) name(tracee, tgid_of(tracee.tid).value_or(tracee.tid));
+    if (tracee.tgid == 0) name(tracee, tgid_of(tracee.tid).value_or(tracee.tid), 0);
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
         if (tracee.hidden_arch != 0) untraced_clone_over(tracee);
         learn([&] { sensor_.at_exit(tracee, info.exit.rval); });
@@ -359,7 +401,17 @@ void Monitor::on_trap_stop(Tracee& tracee) {
         tracee.held = true;  // until its parent's event says whose child it is
         return;
     }
+    // Hooks must know whose child it is before it runs.
+    if (tracee.tgid == 0 && hooked_) {
+        const ProcFs proc;
+        name(tracee, static_cast<pid_t>(proc.status_number(tracee.tid, "Tgid").value_or(tracee.tid)),
+             static_cast<pid_t>(proc.status_number(tracee.tid, "PPid").value_or(0)));
+    }
     if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid, tracee.last_restart);
+    if (const auto network = std::exchange(tracee.abroad, 0))
+        learn([&] {
+            if (!links_.networks.visit(tracee.tgid, tracee.tid)) links_.news.give_up(network);
+        });
     attached_stopped(tracee.tid);
     if (const auto arch = std::exchange(tracee.hidden_arch, 0)) restore_clone_untraced(tracee.tid, arch);
     resume(tracee);

@@ -16,8 +16,8 @@
 #include "messages/gc_message.h"
 #include "messages/monitor_order.h"
 #include "messages/session_event.h"
+#include "monitor/call_sensor.h"
 #include "monitor/launch.h"
-#include "monitor/socket_sensor.h"
 #include "monitor/tracee.h"
 #include "monitor/tracing_call.h"
 #include "monitor/wait_status.h"
@@ -35,6 +35,7 @@ public:
     /// All borrowed; they must outlive run().
     struct Links {
         Networks& networks;
+        SocketNews& news;
         MonitorInbox& inbox;
         SessionMailbox& session;
         GcMailbox& gc;
@@ -54,10 +55,14 @@ private:
     };
 
     void begin();
+    void begin_command(LaunchPlan& plan);
+    void begin_processes();
+    void begin_if_all_stopped(Clock::time_point now);
     void trace();
     bool done() const;
     void wait_for_events();
     void take_orders();
+    void hold_abroad(const HoldAbroad& hold);
     std::vector<Event> collect_events();
     void dispatch(const Event& event);
 
@@ -65,7 +70,7 @@ private:
     void on_end(pid_t tid, const WaitStatus& status);
     void on_event_stop(Tracee& tracee, int event);
     void on_new_child(const Tracee& parent, pid_t child, bool is_process);
-    void name(Tracee& tracee, pid_t tgid);
+    void name(Tracee& tracee, pid_t tgid, pid_t parent);
     void process_began(pid_t pid);
     void on_exec(Tracee& tracee);
     void on_call_stop(Tracee& tracee);
@@ -84,14 +89,15 @@ private:
 
     Links links_;
     Targets targets_;
-    SocketSensor sensor_;
+    CallSensor sensor_;
     std::unordered_map<pid_t, Tracee> tracees_;  // by tid
     std::unordered_set<pid_t> processes_;        // traced now, by tgid
     std::unordered_set<pid_t> ended_early_;      // came and went, or only went, before their parent's event named them
     std::optional<Launched> command_;
     bool command_ended_ = false;
     bool exec_seen_ = false;
-    bool stop_at_calls_ = false;  // PTRACE_SYSCALL everywhere; else a seccomp filter makes the stops
+    const bool hooked_;           // hooks see the sockets: no system call need be seen
+    bool stop_at_calls_ = false;  // PTRACE_SYSCALL everywhere; else a seccomp filter makes the stops, if any are needed
     bool learning_ = true;
     int untraced_clones_ = 0;  // under way
     bool strict_seccomp_told_ = false;

@@ -1,6 +1,8 @@
 // Ports are numbers of a network namespace: each that the application uses has a registry of its own.
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 
 #include "ports/port_registry.h"
@@ -15,6 +17,13 @@ public:
     /// The registry for sockets of network `id`, of which `socket` is one. When this returns, that network is being
     /// captured. Null if it cannot be, which has been said. Any thread.
     virtual std::shared_ptr<PortRegistry> of(NetworkId id, int socket) = 0;
+
+    /// The registry of network `id`, null if it is not captured. Any thread.
+    virtual std::shared_ptr<PortRegistry> find(NetworkId id) = 0;
+
+    /// Has the network captured that thread `tid` of process `pid` is in. False if it cannot be, which has been said.
+    /// Any thread.
+    virtual bool visit(pid_t pid, pid_t tid) = 0;
 };
 
 }  // namespace tracedump

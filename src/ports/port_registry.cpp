@@ -100,13 +100,24 @@ void PortRegistry::close_window(std::uint64_t window, const std::optional<Socket
 void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death) {
     std::lock_guard lock(mutex_);
     bool changed = false;
-    for (const SocketCookie cookie : cookies) {
-        const auto known = sockets_.find(cookie);
-        if (known == sockets_.end()) continue;
-        kill_locked(known->second, death);
-        sockets_.erase(known);
-        changed = true;
-    }
+    for (const SocketCookie cookie : cookies) changed |= retire_locked(cookie, death);
+    if (changed) publish_locked();
+}
+
+bool PortRegistry::retire_locked(SocketCookie cookie, Timestamp death) {
+    const auto known = sockets_.find(cookie);
+    if (known == sockets_.end()) return false;
+    kill_locked(known->second, death);
+    sockets_.erase(known);
+    return true;
+}
+
+void PortRegistry::update(std::span<const SocketChange> changes) {
+    std::lock_guard lock(mutex_);
+    bool changed = false;
+    for (const SocketChange& change : changes)
+        changed |=
+            change.gone ? retire_locked(change.socket.cookie, change.time) : claim_locked(change.socket, change.time);
     if (changed) publish_locked();
 }
 
@@ -133,6 +144,15 @@ std::optional<Claim> PortRegistry::find(SocketCookie cookie) const {
     const auto known = sockets_.find(cookie);
     if (known == sockets_.end()) return std::nullopt;
     return known->second;
+}
+
+bool PortRegistry::has_twin(const SocketInfo& socket) const {
+    std::lock_guard lock(mutex_);
+    const auto claims = current_.claims(socket.local.port);
+    return std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+        return claim.alive() && claim.socket.transport == socket.transport && claim.socket.local == socket.local &&
+               claim.socket.remote == socket.remote;
+    });
 }
 
 bool PortRegistry::idle() const {

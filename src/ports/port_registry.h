@@ -22,6 +22,13 @@
 
 namespace tracedump {
 
+/// Something that happened to a socket of the application.
+struct SocketChange {
+    SocketInfo socket;
+    Timestamp time = kAlways;
+    bool gone = false;  // it is no more; only the cookie is known
+};
+
 class PortRegistry {
 public:
     /// Without a filter: none is told. Claims that have no afterlife are remembered for `memory` after their death.
@@ -33,6 +40,9 @@ public:
     /// without a port (yet, or after a disconnect) loses its claim. `birth` is when it can first have had packets.
     void claim(const SocketInfo& socket, Timestamp birth) { claim(std::span(&socket, 1), birth); }
     void claim(std::span<const SocketInfo> sockets, Timestamp birth);
+
+    /// Things that happened one after the other, in that order, as one change.
+    void update(std::span<const SocketChange> changes);
 
     /// A TCP connect to `remote` begins: returns the window's number for close_window.
     std::uint64_t open_window(SocketCookie cookie, Transport transport, const Endpoint& remote, Timestamp opened);
@@ -52,6 +62,9 @@ public:
     /// The claim of a socket that is alive.
     std::optional<Claim> find(SocketCookie cookie) const;
 
+    /// Whether a living socket has the same ends.
+    bool has_twin(const SocketInfo& socket) const;
+
     /// Whether no socket is alive and no connect under way.
     bool idle() const;
 
@@ -69,6 +82,7 @@ private:
     void publish_locked();
     void tell_changes_locked();
     bool claim_locked(SocketInfo socket, Timestamp birth);
+    bool retire_locked(SocketCookie cookie, Timestamp death);
     void kill_locked(const Claim& claim, Timestamp death);
 
     struct Dead {

@@ -7,9 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "util/error.h"
+#include "util/procfs.h"
 
 namespace tracedump {
 
@@ -69,6 +71,22 @@ UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error) {
     UniqueFd borrowed(pidfd_getfd(pidfd.get(), fd));
     error = borrowed ? 0 : errno;
     return borrowed;
+}
+
+UniqueFd find_socket(pid_t tid, pid_t tgid, SocketCookie cookie) {
+    const UniqueFd pidfd = open_pidfd(tid, tgid);
+    if (!pidfd) return {};
+    auto descriptors = ProcFs().descriptors(tgid, tid);
+    std::sort(descriptors.begin(), descriptors.end(), [](const auto& a, const auto& b) { return a.fd > b.fd; });
+    for (const ProcFs::Descriptor& descriptor : descriptors) {
+        if (descriptor.kind != ProcFs::Descriptor::Kind::socket) continue;
+        int error = 0;
+        UniqueFd socket = borrow_descriptor(pidfd, descriptor.fd, error);
+        SocketCookie its_cookie = 0;
+        if (socket && get_option(socket.get(), SOL_SOCKET, SO_COOKIE, its_cookie) && its_cookie == cookie)
+            return socket;
+    }
+    return {};
 }
 
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {

@@ -1,7 +1,7 @@
 // Looks at a tracee's socket through a duplicate of its descriptor (pidfd_getfd(2)), taken and closed again within one
 // look: a duplicate that is held would keep the socket open after the tracee closed it. Only asks; the one thing it
 // may do to a socket is what the kernel is about to do itself, choose the port of an unbound UDP socket.
-// Monitor thread.
+// Any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +23,10 @@ UniqueFd open_pidfd(pid_t tid, pid_t tgid);
 
 /// The tracee's descriptor `fd` in our table; empty with `error` set if it has none or we may not (EPERM).
 UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error);
+
+/// A duplicate of the socket with that cookie, if thread `tid` of process `tgid` has it. Looks at the latest
+/// descriptors first; each costs some microseconds.
+UniqueFd find_socket(pid_t tid, pid_t tgid, SocketCookie cookie);
 
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);

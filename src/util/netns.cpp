@@ -18,11 +18,6 @@ namespace {
 
 constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE, not in every libc
 
-ino_t inode_of(const UniqueFd& fd) {
-    struct stat status {};
-    return fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
-}
-
 }  // namespace
 
 NetworkId network_of_socket(int socket) {
@@ -30,7 +25,7 @@ NetworkId network_of_socket(int socket) {
     socklen_t length = sizeof cookie;
     if (getsockopt(socket, SOL_SOCKET, kNetnsCookie, &cookie, &length) == 0) return cookie;
     const UniqueFd network(ioctl(socket, SIOCGSKNS));
-    return network ? inode_of(network) : 0;
+    return network ? inode_of_network(network) : 0;
 }
 
 UniqueFd open_network_of_socket(int socket) {
@@ -39,14 +34,21 @@ UniqueFd open_network_of_socket(int socket) {
     return network;
 }
 
-UniqueFd open_network_of_process(pid_t pid) {
-    return UniqueFd(open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+UniqueFd open_network_of_process(pid_t pid) { return open_network_of_thread(pid, pid); }
+
+UniqueFd open_network_of_thread(pid_t pid, pid_t tid) {
+    return UniqueFd(open(fmt::format("/proc/{}/task/{}/ns/net", pid, tid).c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+std::uint64_t inode_of_network(const UniqueFd& network) {
+    struct stat status {};
+    return fstat(network.get(), &status) == 0 ? status.st_ino : 0;
 }
 
 NetworkVisit::NetworkVisit(const UniqueFd& network) {
     UniqueFd home(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (!home) throw_errno(errno, "opening our own network namespace");
-    if (inode_of(home) == inode_of(network)) return;
+    if (inode_of_network(home) == inode_of_network(network)) return;
     if (setns(network.get(), CLONE_NEWNET) != 0) throw_errno(errno, "entering another network namespace");
     home_ = std::move(home);
 }

@@ -19,8 +19,12 @@ NetworkId network_of_socket(int socket);
 /// A descriptor of the namespace that a socket lives in. Throws Error.
 UniqueFd open_network_of_socket(int socket);
 
-/// The namespace of a process; empty if it is gone or we may not know.
+/// The namespace of a process, or of one of its threads; empty if it is gone or we may not know.
 UniqueFd open_network_of_process(pid_t pid);
+UniqueFd open_network_of_thread(pid_t pid, pid_t tid);
+
+/// The inode of an open namespace: another name for it while it exists. 0 if `network` is none.
+std::uint64_t inode_of_network(const UniqueFd& network);
 
 /// The calling thread is in `network` while this lives: what it opens belongs there (setns(2)).
 class NetworkVisit {

@@ -9,7 +9,8 @@ The ground truth is a tcpdump on all interfaces of `near`: there, the applicatio
 strangers that a test starts itself, with source ports from STRANGER_PORTS.
 
 Nothing waits for a fixed time: wait_for() waits for what is meant to happen, with a deadline. A failed test keeps its
-folder. Environment: TRACEDUMP_BIN, TRACEDUMP_PROGRAMS (the compiled programs/*.c).
+folder. Environment: TRACEDUMP_BIN, TRACEDUMP_PROGRAMS (the compiled programs/*.c), and TRACEDUMP_OPTIONS, which every
+tracedump gets first: the same tests run with each sensor and each filter engine.
 """
 
 import contextlib
@@ -27,7 +28,9 @@ import traceback
 import pcap
 
 HERE = pathlib.Path(__file__).resolve().parent
-TRACEDUMP = os.environ.get("TRACEDUMP_BIN", str(HERE.parents[1] / "build/release/tracedump"))
+BINARY = os.environ.get("TRACEDUMP_BIN", str(HERE.parents[1] / "build/release/tracedump"))
+TRACEDUMP = [BINARY, *os.environ.get("TRACEDUMP_OPTIONS", "--sensor=bpf").split()]
+HOOKED = "--sensor=bpf" in TRACEDUMP  # sockets are learned from hooks, without system-call stops
 PROGRAMS = pathlib.Path(os.environ.get("TRACEDUMP_PROGRAMS", HERE.parents[1] / "build/release/tests/system/programs"))
 
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
@@ -140,7 +143,7 @@ class Tracedump(Process):
 
     def __init__(self, lab, arguments, options=(), file="capture.pcap", **more):
         self.file = lab.folder / file
-        super().__init__(lab, lab.near, [TRACEDUMP, *options, "-w", self.file, *arguments], name="tracedump", **more)
+        super().__init__(lab, lab.near, [*TRACEDUMP, *options, "-w", self.file, *arguments], name="tracedump", **more)
 
     def await_begin(self):
         wait_for("tracedump to listen", lambda: "listening on any" in self.stderr() or not self.running())

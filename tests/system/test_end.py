@@ -4,7 +4,7 @@ import os
 import pty
 import signal
 
-from harness import FAR, TRACEDUMP, expect_equal, expect_same, main, program, wait_for
+from harness import FAR, HOOKED, TRACEDUMP, expect_equal, expect_same, main, program, wait_for
 
 def python(*lines):
     return ["python3", "-c", "\n".join(["import os, signal, sys, time", *lines])]
@@ -56,7 +56,7 @@ def sighup_is_passed_on(lab):
 
 
 def timeout_ends_it(lab):
-    process = lab.start(["timeout", "1", TRACEDUMP, "-w", lab.folder / "x.pcap", "sleep", "60"])
+    process = lab.start(["timeout", "1", *TRACEDUMP, "-w", lab.folder / "x.pcap", "sleep", "60"])
     expect_equal(process.wait(), 124, "status of timeout")
 
 
@@ -91,19 +91,28 @@ def left_running(lab):
     pid = int((lab.folder / "pid").read_text())
     traced.signal(signal.SIGTERM)
     expect_equal(traced.wait(), 0, "status")
-    with open(f"/proc/{pid}/status") as file:
-        status = {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
+    status = status_of(pid)
     os.kill(pid, signal.SIGKILL)
     expect_equal((status["TracerPid"], status["Seccomp"], status["State"][0]), ("0", "0", "S"), "the command's state")
 
 
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
+
+
 def killed_with_us(lab):
-    """SIGKILL to tracedump: the command, which cannot live without it, is gone too; the file is valid."""
+    """SIGKILL to tracedump: a command under a system-call filter, which cannot live without it, is gone too; one without
+    goes on. The file is valid."""
     traced = lab.tracedump(["--", *python("open('pid', 'w').write(str(os.getpid()))", READY, "time.sleep(60)")])
     wait_for("the command", lambda: ready(lab))
     pid = int((lab.folder / "pid").read_text())
     traced.signal(signal.SIGKILL)
     traced.wait()
+    if HOOKED:
+        wait_for("the command to be free", lambda: status_of(pid)["TracerPid"] == "0")
+        expect_equal(status_of(pid)["State"][0], "S", "the command's state")
+        os.kill(pid, signal.SIGKILL)
     wait_for("the command's end", lambda: not os.path.exists(f"/proc/{pid}") or zombie(pid))
     expect_equal(traced.packets(), [], "packets")
 
@@ -119,7 +128,7 @@ def inherits_the_same(lab):
     command = [program("inherited"), "a b", ""]
     plain = lab.start(["bash", "-c", script, "bash", *command])
     expect_equal(plain.wait(), 0, "status")
-    traced = lab.start(["bash", "-c", script, "bash", TRACEDUMP, "-w", lab.folder / "x.pcap", "--", *command])
+    traced = lab.start(["bash", "-c", script, "bash", *TRACEDUMP, "-w", lab.folder / "x.pcap", "--", *command])
     expect_equal(traced.wait(), 0, "status")
     expect_equal(traced.stdout(), plain.stdout(), "what the command inherited")
 
@@ -127,7 +136,7 @@ def inherits_the_same(lab):
 def reader_goes_away(lab):
     """-w - into a pipe whose reader leaves: the command goes on to its end."""
     lab.web_server(lab.far)
-    script = (f"{TRACEDUMP} -w - -- sh -c 'for i in 1 2 3 4 5; do curl -sS -o /dev/null http://{FAR}:8080/hello; done; "
+    script = (f"{' '.join(TRACEDUMP)} -w - -- sh -c 'for i in 1 2 3 4 5; do curl -sS -o /dev/null http://{FAR}:8080/hello; done; "
               "touch finished; exit 4' | head -c 30 >/dev/null; echo ${PIPESTATUS[0]}")
     process = lab.start(["bash", "-c", script])
     process.wait()

@@ -94,7 +94,7 @@ def output_that_nobody_reads(lab):
         truth = lab.truth(largest=2000)
         reading, writing = os.pipe()
         traced = Scripted(lambda command, **options: lab.start(
-            [TRACEDUMP, "--buffer-size=2", "-w", "-", "--", *command], stdout=writing, name="tracedump", **options),
+            [*TRACEDUMP, "--buffer-size=2", "-w", "-", "--", *command], stdout=writing, name="tracedump", **options),
             FLOOD.replace("step()", 'print("step", file=sys.stderr, flush=True); sys.stdin.readline()'),
             says=lambda process: process.stderr())
         os.close(writing)

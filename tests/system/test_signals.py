@@ -114,7 +114,7 @@ def job_control(lab):
     (lab.folder / "tidy.py").write_text(TIDY)
     terminal = Terminal(lab)
     try:
-        terminal.type(f"{TRACEDUMP} -w capture.pcap -- python3 tidy.py\n")
+        terminal.type(f"{' '.join(TRACEDUMP)} -w capture.pcap -- python3 tidy.py\n")
         terminal.expect("begun")
         for _ in range(2):
             terminal.type("\x1a")
@@ -136,7 +136,7 @@ def interactive_shell(lab):
     """A shell under tracedump has its own jobs: background, foreground, stopped, continued, interrupted."""
     terminal = Terminal(lab)
     try:
-        terminal.type(f"{TRACEDUMP} -w capture.pcap -- bash --norc --noprofile -i\n")
+        terminal.type(f"{' '.join(TRACEDUMP)} -w capture.pcap -- bash --norc --noprofile -i\n")
         terminal.expect("listening on any")
         terminal.type("PS1='inner> '\n")
         terminal.expect("\r\ninner> ")
@@ -179,7 +179,7 @@ signal.signal(signal.SIGINT, lambda number, frame: sys.exit(7))
 print("begun", flush=True)
 signal.pause()
 """)
-        terminal.type(f"{TRACEDUMP} -w capture.pcap -- python3 seven.py\n")
+        terminal.type(f"{' '.join(TRACEDUMP)} -w capture.pcap -- python3 seven.py\n")
         terminal.expect("begun\r\n")
         terminal.type("\x03")
         terminal.expect("packets captured")

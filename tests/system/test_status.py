@@ -9,7 +9,7 @@ import pcap
 
 
 def run(lab, *arguments, prefix=()):
-    process = lab.start([*prefix, TRACEDUMP, *arguments])
+    process = lab.start([*prefix, *TRACEDUMP, *arguments])
     return process.wait(), process
 
 
@@ -80,7 +80,7 @@ def full_disk(lab):
     lab.web_server(lab.far, files={"large": b"x" * 1000000})
     disk = lab.folder / "disk"
     disk.mkdir()
-    script = (f"mount -t tmpfs -o size=64k none {disk} && {TRACEDUMP} -w {disk}/full.pcap -- "
+    script = (f"mount -t tmpfs -o size=64k none {disk} && {' '.join(TRACEDUMP)} -w {disk}/full.pcap -- "
               f"curl -sS -o page http://{FAR}:8080/large; status=$?; cp {disk}/full.pcap kept.pcap; exit $status")
     process = lab.start(["unshare", "--mount", "sh", "-c", script])
     expect_equal(process.wait(), 1, "status")

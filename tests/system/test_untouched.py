@@ -195,7 +195,7 @@ def reader_of_our_output(lab):
     starting.start()
     writer = os.open(pipe, os.O_WRONLY)  # waits for the reader
     starting.join()
-    traced = lab.start([TRACEDUMP, "-w", "-", str(target.process.pid)], stdout=writer, name="tracedump")
+    traced = lab.start([*TRACEDUMP, "-w", "-", str(target.process.pid)], stdout=writer, name="tracedump")
     os.close(writer)
     wait_for("tracedump to listen", lambda: "listening on any" in traced.stderr())
     target.go_on()

@@ -229,6 +229,34 @@ TEST_F(PortRegistryTest, SeveralClaimsArePublishedAtOnce) {
     EXPECT_EQ(registry_.living().size(), 3U);
 }
 
+TEST(PortRegistry, ChangesAreMadeInTheirOrderAndPublishedOnce) {
+    PortRegistry registry(nullptr);
+    const auto generation = registry.snapshot().generation();
+    const SocketChange changes[] = {{test::udp(1, "*:53"), 100},
+                                    {test::udp(1, "*:53"), 200, true},
+                                    {test::udp(2, "*:53"), 300},
+                                    {test::udp(9, "*:54"), 310, true}};
+    registry.update(changes);
+    EXPECT_EQ(registry.snapshot().generation(), generation + 1);
+    const auto claims = registry.snapshot().load()->claims(53);
+    ASSERT_EQ(claims.size(), 2U);
+    EXPECT_EQ(std::pair(claims[0].birth, claims[0].death), std::pair(Timestamp{100}, Timestamp{200}));
+    EXPECT_EQ(std::pair(claims[1].birth, claims[1].death), std::pair(Timestamp{300}, kNever));
+    registry.update({});
+    EXPECT_EQ(registry.snapshot().generation(), generation + 1);
+}
+
+TEST(PortRegistry, ATwinHasTheSameEndsAndLives) {
+    PortRegistry registry(nullptr);
+    registry.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
+    EXPECT_TRUE(registry.has_twin(test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80")));
+    EXPECT_FALSE(registry.has_twin(test::tcp(2, "192.0.2.1:4000", "192.0.2.2:81")));
+    EXPECT_FALSE(registry.has_twin(test::tcp(2, "192.0.2.1:4001", "192.0.2.2:80")));
+    const SocketCookie cookie = 1;
+    registry.retire(std::span(&cookie, 1), 200);
+    EXPECT_FALSE(registry.has_twin(test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80")));
+}
+
 TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
     const PortRegistry* self = nullptr;
     std::vector<const PortSet*> enforced;

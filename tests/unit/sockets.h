@@ -66,6 +66,12 @@ inline void connect_to(const UniqueFd& socket, const Endpoint& endpoint, int fam
     check(connect(socket.get(), address.get(), address.length) == 0, "connect");
 }
 
+/// By sendto(2), which gives an unbound socket a port.
+inline void send_one_to(const UniqueFd& socket, const Endpoint& endpoint, int family) {
+    const auto address = raw(endpoint, family);
+    check(sendto(socket.get(), "x", 1, 0, address.get(), address.length) == 1, "sendto");
+}
+
 /// Whether this machine has a loopback address of the family.
 inline bool has_loopback(int family) {
     const UniqueFd socket(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));

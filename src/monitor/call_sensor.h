@@ -1,5 +1,5 @@
-// Learns the sockets of tracees from their system calls, and publishes each before the call that can send its first
-// packet goes on. The stops come from the monitor; what is learned goes to the registry. Monitor thread.
+// The ptrace sensor: learns the sockets of tracees from their system calls, and publishes each before the call that can
+// send its first packet goes on. The stops come from the monitor; what is learned goes to the registry. Monitor thread.
 //
 //   UDP, any call that sends or connects   the port is chosen and published at entry; no exit stop
 //   TCP connect (or fast open)             the remote is published at entry as pending, the port as soon as the kernel
@@ -18,14 +18,17 @@
 #include "monitor/net_call.h"
 #include "monitor/tracee.h"
 #include "ports/networks.h"
+#include "ports/socket_news.h"
 
 namespace tracedump {
 
-class SocketSensor {
+class CallSensor {
 public:
     using Clock = std::chrono::steady_clock;
 
-    SocketSensor(Networks& networks, MonitorCounters& counters) : networks_(networks), counters_(counters) {}
+    /// All borrowed.
+    CallSensor(Networks& networks, SocketNews& news, MonitorCounters& counters)
+        : networks_(networks), news_(news), counters_(counters) {}
 
     /// A tracee is about to make `call`. If its outcome must be seen, tracee.under_way is set.
     void at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read);
@@ -69,6 +72,7 @@ private:
     void settle(Tracee& tracee, SocketInfo info);
 
     Networks& networks_;
+    SocketNews& news_;  // of which hooks are to know what is found
     MonitorCounters& counters_;
     std::map<pid_t, Blocked> blocked_;  // tracees with a window open, by tid
 };

@@ -1,4 +1,4 @@
-#include "monitor/socket_sensor.h"
+#include "monitor/call_sensor.h"
 
 #include <sys/socket.h>
 
@@ -41,7 +41,7 @@ bool begins_connection(const NetCall& call) {
 
 }  // namespace
 
-UniqueFd SocketSensor::borrow(Tracee& tracee, int fd) {
+UniqueFd CallSensor::borrow(Tracee& tracee, int fd) {
     if (!tracee.pidfd) {
         tracee.pidfd = open_pidfd(tracee.tid, tracee.tgid);
         if (!tracee.pidfd) return {};
@@ -55,13 +55,13 @@ UniqueFd SocketSensor::borrow(Tracee& tracee, int fd) {
     return socket;
 }
 
-std::optional<SocketInfo> SocketSensor::look(Tracee& tracee, int fd) {
+std::optional<SocketInfo> CallSensor::look(Tracee& tracee, int fd) {
     const UniqueFd socket = borrow(tracee, fd);
     if (!socket) return std::nullopt;
     return inspect_socket(socket);
 }
 
-void SocketSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
+void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
     if (call.kind == NetCall::Kind::pidfd_getfd) {
         tracee.under_way.emplace().kind = call.kind;
         return;
@@ -81,7 +81,7 @@ void SocketSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemor
         enter_udp(tracee, std::move(entry), socket);
 }
 
-void SocketSensor::enter_bind(Tracee& tracee, const Entry& entry) {
+void CallSensor::enter_bind(Tracee& tracee, const Entry& entry) {
     if (entry.socket.local.port != 0) {  // bound already: this bind will fail
         entry.registry->claim(entry.socket, realtime_now());
         return;
@@ -96,7 +96,7 @@ void SocketSensor::enter_bind(Tracee& tracee, const Entry& entry) {
     await_exit(tracee, entry);
 }
 
-void SocketSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) {
+void CallSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) {
     const NetCall& call = entry.call;
     if (call.kind == NetCall::Kind::listen) return;
     const bool wants_address = entry.socket.local.port == 0 || call.kind == NetCall::Kind::connect;
@@ -117,7 +117,7 @@ void SocketSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket
     }
 }
 
-void SocketSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
+void CallSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
     const SocketInfo& socket = entry.socket;
     if (entry.call.kind == NetCall::Kind::listen) {
         if (socket.local.port != 0)
@@ -146,7 +146,7 @@ void SocketSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
         await_port(tracee, entry, remote);
 }
 
-CallUnderWay& SocketSensor::await_exit(Tracee& tracee, const Entry& entry) {
+CallUnderWay& CallSensor::await_exit(Tracee& tracee, const Entry& entry) {
     CallUnderWay under_way;
     under_way.kind = entry.call.kind;
     under_way.fd = entry.call.fd;
@@ -155,7 +155,7 @@ CallUnderWay& SocketSensor::await_exit(Tracee& tracee, const Entry& entry) {
     return tracee.under_way.emplace(std::move(under_way));
 }
 
-void SocketSensor::await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote) {
+void CallSensor::await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote) {
     CallUnderWay& under_way = await_exit(tracee, entry);
     const SocketInfo& socket = entry.socket;
     under_way.window = entry.registry->open_window(socket.cookie, socket.transport, remote, realtime_now());
@@ -165,7 +165,7 @@ void SocketSensor::await_port(Tracee& tracee, const Entry& entry, const Endpoint
     blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
 }
 
-void SocketSensor::settle(Tracee& tracee, SocketInfo info) {
+void CallSensor::settle(Tracee& tracee, SocketInfo info) {
     CallUnderWay& call = *tracee.under_way;
     // While a connect is under way, or once it was refused, there is no peer to be asked for.
     if (info.transport == Transport::tcp && !info.remote) info.remote = call.remote;
@@ -179,7 +179,7 @@ void SocketSensor::settle(Tracee& tracee, SocketInfo info) {
     blocked_.erase(tracee.tid);
 }
 
-void SocketSensor::at_exit(Tracee& tracee, std::int64_t result) {
+void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
     if (!tracee.under_way) return;
     if (tracee.under_way->kind == NetCall::Kind::pidfd_getfd) {
         const int given = static_cast<int>(result);
@@ -196,29 +196,32 @@ void SocketSensor::at_exit(Tracee& tracee, std::int64_t result) {
     tracee.under_way.reset();
 }
 
-void SocketSensor::abandon(Tracee& tracee) {
+void CallSensor::abandon(Tracee& tracee) {
     if (const auto& call = tracee.under_way; call && call->window)
         call->registry->close_window(*call->window, std::nullopt);
     tracee.under_way.reset();
     blocked_.erase(tracee.tid);
 }
 
-void SocketSensor::adopt_open_sockets(Tracee& tracee) {
+void CallSensor::adopt_open_sockets(Tracee& tracee) {
     std::vector<int> sockets;
     for (const ProcFs::Descriptor& descriptor : ProcFs().descriptors(tracee.tgid, tracee.tid))
         if (descriptor.kind == ProcFs::Descriptor::Kind::socket) sockets.push_back(descriptor.fd);
     adopt(tracee, sockets);
 }
 
-void SocketSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
+void CallSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
     std::map<std::shared_ptr<PortRegistry>, std::vector<SocketInfo>> found;
     for (const int fd : descriptors) {
         const UniqueFd socket = borrow(tracee, fd);
         if (!socket) continue;
         const auto info = inspect_socket(socket);
+        if (!info) news_.expect_gifts(tracee.tgid);  // through a socket of another kind
         if (!info || info->local.port == 0) continue;
-        const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
+        const NetworkId network = network_of_socket(socket.get());
+        const auto registry = networks_.of(network, socket.get());
         if (!registry) continue;
+        news_.know(*info, network);
         auto& sockets = found[registry];
         sockets.push_back(*info);
         sockets.back().bound = true;  // as far as anyone can tell now
@@ -226,14 +229,14 @@ void SocketSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
     for (const auto& [registry, sockets] : found) registry->claim(sockets, realtime_now());
 }
 
-std::optional<SocketSensor::Clock::time_point> SocketSensor::next_question() const {
+std::optional<CallSensor::Clock::time_point> CallSensor::next_question() const {
     if (blocked_.empty()) return std::nullopt;
     return std::min_element(blocked_.begin(), blocked_.end(),
                             [](const auto& a, const auto& b) { return a.second.next < b.second.next; })
         ->second.next;
 }
 
-void SocketSensor::ask_again(Clock::time_point now) {
+void CallSensor::ask_again(Clock::time_point now) {
     for (auto entry = blocked_.begin(); entry != blocked_.end();) {
         Blocked& blocked = entry->second;
         ++entry;  // settle() takes the current one out

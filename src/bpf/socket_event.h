@@ -1,0 +1,48 @@
+/* What the hooks in the kernel (socket_hooks.bpf.c) report to tracedump through a ring buffer. C, BPF C and C++. */
+#ifndef TRACEDUMP_BPF_SOCKET_EVENT_H
+#define TRACEDUMP_BPF_SOCKET_EVENT_H
+
+#include <linux/types.h>
+
+enum socket_event_kind {
+    SOCKET_BOUND,     /* the program has bound it */
+    SOCKET_HAS_PORT,  /* the kernel has chosen its port: it listens, or is about to send */
+    SOCKET_CONNECTS,  /* TCP: its SYN is about to be sent */
+    SOCKET_UNBOUND,   /* UDP: the port that it had is given up */
+    SOCKET_RELEASED,  /* UDP: the last descriptor is closed */
+    SOCKET_SUSPECTED, /* sends while a traced process runs, and may have been given to it */
+    SOCKET_MULTIPATH, /* Multipath TCP: made; the kernel makes flows for it, which are sockets of their own */
+    SOCKET_ABROAD,    /* made in a network namespace that is not captured: its thread waits to be stopped */
+};
+
+struct socket_event {
+    __u64 time;    /* ns of CLOCK_MONOTONIC (bpf_ktime_get_ns in bpf-helpers(7)) */
+    __u64 cookie;  /* SO_COOKIE (socket(7)) */
+    __u64 network; /* SO_NETNS_COOKIE: the socket's network namespace */
+    __u32 pid;     /* of the process that caused it, where one did, else 0 */
+    __u32 tid;
+    __u32 kind; /* enum socket_event_kind */
+    __u16 family;
+    __u16 protocol;
+    __u32 local_address[4]; /* network byte order; of AF_INET the first word, an IPv4-mapped one is AF_INET6 */
+    __u32 remote_address[4];
+    __u16 local_port; /* host byte order */
+    __u16 remote_port;
+    char command[16]; /* of the thread (comm in proc(5)) */
+    __u32 padding;
+};
+
+/* What the hooks know of a socket. */
+struct known_socket {
+    __u64 network;
+    __u16 port;   /* that was reported; 0: none */
+    __u8 suspect; /* only suspected to be the application's */
+    __u8 padding[5];
+};
+
+/* What the hooks count, as memory that both have mapped. */
+struct hook_counts {
+    __u64 lost; /* events that found the ring buffer full */
+};
+
+#endif

@@ -1,0 +1,437 @@
+// The hooks of the bpf sensor, on the topmost cgroup: small programs that see what the traced processes do with their
+// sockets, before the first packet can leave. Each puts the port into the packet filter's table itself, and then
+// reports it. They stop nobody, and change nothing: each lets everything happen as it would.
+//
+//   sock_create        is the network namespace of this socket captured?
+//   post_bind4/6       bind(2)
+//   connect4/6         TCP: the next SYN of this socket is the application's; UDP: its port, or that it has none yet
+//   sockops            TCP: the SYN is about to go, the port is chosen; listen(2)
+//   sendmsg4/6         UDP: sending to an address; the kernel has just chosen a port if there was none
+//   getsockname4/6     UDP: the program learns its port, and may tell somebody
+//   egress             UDP: the first packet of a connected socket. Any: the first packet of a socket that came to a
+//                      traced process from elsewhere
+//   sock_release       UDP: the end
+//
+// Who acts is told by the current process, where there is one (bpf_get_current_pid_tgid): all these hooks but egress
+// run in the context of the system call, or of the io_uring worker of the process. Kernel 5.14 has all that is needed
+// here; what came later is left out by `newer_kernel`.
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "port_table.h"
+#include "socket_event.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+enum { GO_ON = 1 };  // what each of these hooks returns to change nothing
+
+// How long a thread waits for its tracer, which takes 0.1 ms or so.
+#define PATIENCE_NS (100 * 1000 * 1000ULL)
+#define MAX_ROUNDS (1 << 23)  // BPF_MAX_LOOPS
+
+const volatile __u8 newer_kernel = 1;  // bpf_loop (5.17); the current process in egress and sockops (6.10)
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct port_table);
+} ports SEC(".maps");  // the packet filter's
+
+/// The traced processes by id, and whether sockets may be given to them.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1 << 20);
+    __type(key, __u32);
+    __type(value, __u8);
+} processes SEC(".maps");
+
+/// The network namespaces under capture, by cookie.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1 << 16);
+    __type(key, __u64);
+    __type(value, __u8);
+} networks SEC(".maps");
+
+/// Threads that need wait no longer: they will stop before they run on.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1 << 16);
+    __type(key, __u32);
+    __type(value, __u8);
+} held SEC(".maps");
+
+/// UDP sockets of the application, TCP sockets of it that are connecting, and suspects, by cookie.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1 << 20);
+    __type(key, __u64);
+    __type(value, struct known_socket);
+} sockets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct hook_counts);
+} counts SEC(".maps");
+
+// Reporting.
+
+/// Nobody is woken up for most events: who reads them asks often enough, unless the buffer fills too fast for that.
+static __always_inline __u64 wake_up(const struct socket_event* event) {
+    const bool urgent = event->kind == SOCKET_ABROAD || event->kind == SOCKET_SUSPECTED ||
+                        bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1 << 20;
+    return urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void report(struct socket_event* event) {
+    event->time = bpf_ktime_get_ns();
+    if (bpf_ringbuf_output(&events, event, sizeof *event, wake_up(event)) == 0) return;
+    const __u32 zero = 0;
+    struct hook_counts* count = bpf_map_lookup_elem(&counts, &zero);
+    if (count) __sync_fetch_and_add(&count->lost, 1);
+}
+
+/// The event's process is the current one, if that is traced.
+static __always_inline bool is_traced(struct socket_event* event) {
+    const __u64 current = bpf_get_current_pid_tgid();
+    event->pid = current >> 32;
+    event->tid = (__u32)current;
+    return bpf_map_lookup_elem(&processes, &event->pid) != NULL;
+}
+
+static __always_inline bool has_ports(__u32 type, __u32 protocol) {
+    if (type == SOCK_STREAM) return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+    return type == SOCK_DGRAM && (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
+}
+
+/// From here on its packets pass the filter.
+static __always_inline void admit(__u32 protocol, __u16 port) {
+    const __u32 zero = 0;
+    struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
+    if (!table) return;
+    if (protocol == IPPROTO_TCP)
+        table->tcp[port].born = 1;
+    else
+        table->udp[port].born = 1;
+}
+
+static __always_inline bool is_admitted(__u32 protocol, __u16 port) {
+    const __u32 zero = 0;
+    const struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
+    if (!table) return false;
+    const struct port_entry* entry = protocol == IPPROTO_TCP ? &table->tcp[port] : &table->udp[port];
+    return entry->claimed || entry->born;
+}
+
+static __always_inline void describe(struct socket_event* event, const struct bpf_sock* sk) {
+    event->family = sk->family;
+    event->protocol = sk->protocol;
+    event->local_port = sk->src_port;
+    event->remote_port = bpf_ntohs(sk->dst_port);
+    if (sk->family == AF_INET) {
+        event->local_address[0] = sk->src_ip4;
+    } else {
+        event->local_address[0] = sk->src_ip6[0];
+        event->local_address[1] = sk->src_ip6[1];
+        event->local_address[2] = sk->src_ip6[2];
+        event->local_address[3] = sk->src_ip6[3];
+    }
+}
+
+/// A UDP socket of the application has the port that `event` describes, or with port 0 none.
+static __always_inline void note_port(struct socket_event* event) {
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event->cookie);
+    if (known && known->port == event->local_port && !known->suspect) return;
+    const bool had_port = known && known->port != 0;
+    const struct known_socket now = {.network = event->network, .port = event->local_port};
+    bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY);
+    if (event->local_port == 0) {
+        if (!had_port) return;
+        event->kind = SOCKET_UNBOUND;
+    } else {
+        admit(event->protocol, event->local_port);
+    }
+    bpf_get_current_comm(event->command, sizeof event->command);
+    report(event);
+}
+
+// A network namespace that is not captured yet.
+
+static long wait_a_little(__u32 round, void* context) {
+    (void)round;
+    const struct socket_event* event = context;
+    return bpf_map_lookup_elem(&held, &event->tid) || bpf_ktime_get_ns() - event->time > PATIENCE_NS;
+}
+
+/// A process has come here without fork or exec, at which the monitor would have looked where it is. It is about to
+/// have its first socket here, and nothing may leave before somebody listens. No hook may sleep; so this one only waits
+/// for the tracer to have asked for a stop, to which the thread comes when this system call is over.
+static __always_inline void await_tracer(struct socket_event* event) {
+    event->kind = SOCKET_ABROAD;
+    report(event);
+    if (newer_kernel) bpf_loop(MAX_ROUNDS, wait_a_little, event, 0);
+    bpf_map_delete_elem(&held, &event->tid);
+}
+
+SEC("cgroup/sock_create")
+int on_create(struct bpf_sock* sk) {
+    struct socket_event event = {};
+    if (!has_ports(sk->type, sk->protocol) || !is_traced(&event)) return GO_ON;
+    event.cookie = bpf_get_socket_cookie(sk);
+    event.network = bpf_get_netns_cookie(sk);
+    event.family = sk->family;
+    event.protocol = sk->protocol;
+    if (!bpf_map_lookup_elem(&networks, &event.network)) await_tracer(&event);
+    if (sk->protocol == IPPROTO_MPTCP) {
+        event.kind = SOCKET_MULTIPATH;
+        report(&event);
+    }
+    return GO_ON;
+}
+
+// Binding.
+
+static __always_inline int on_bind(struct bpf_sock* sk, struct socket_event* event) {
+    if (!has_ports(sk->type, sk->protocol) || !is_traced(event)) return GO_ON;
+    event->cookie = bpf_get_socket_cookie(sk);
+    event->network = bpf_get_netns_cookie(sk);
+    event->family = sk->family;
+    event->protocol = sk->protocol;
+    event->local_port = sk->src_port;
+    event->kind = SOCKET_BOUND;
+    if (sk->protocol != IPPROTO_TCP) {
+        note_port(event);
+        return GO_ON;
+    }
+    admit(IPPROTO_TCP, event->local_port);
+    bpf_get_current_comm(event->command, sizeof event->command);
+    report(event);
+    return GO_ON;
+}
+
+SEC("cgroup/post_bind4")
+int on_bind4(struct bpf_sock* sk) {
+    struct socket_event event = {};
+    event.local_address[0] = sk->src_ip4;
+    return on_bind(sk, &event);
+}
+
+SEC("cgroup/post_bind6")
+int on_bind6(struct bpf_sock* sk) {
+    struct socket_event event = {};
+    event.local_address[0] = sk->src_ip6[0];
+    event.local_address[1] = sk->src_ip6[1];
+    event.local_address[2] = sk->src_ip6[2];
+    event.local_address[3] = sk->src_ip6[3];
+    return on_bind(sk, &event);
+}
+
+// Connecting, sending, asking for the name.
+
+static __always_inline bool is_traced_call(struct bpf_sock_addr* call, struct socket_event* event) {
+    if (!call->sk || !has_ports(call->type, call->protocol) || !is_traced(event)) return false;
+    event->cookie = bpf_get_socket_cookie(call);
+    event->network = bpf_get_netns_cookie(call);
+    describe(event, call->sk);
+    return true;
+}
+
+static __always_inline int on_connect(struct bpf_sock_addr* call) {
+    struct socket_event event = {.kind = SOCKET_HAS_PORT};
+    if (!is_traced_call(call, &event)) return GO_ON;
+    if (event.protocol != IPPROTO_TCP) {
+        note_port(&event);
+        return GO_ON;
+    }
+    const struct known_socket connecting = {.network = event.network};
+    bpf_map_update_elem(&sockets, &event.cookie, &connecting, BPF_ANY);
+    return GO_ON;
+}
+
+static __always_inline int on_datagram_call(struct bpf_sock_addr* call) {
+    struct socket_event event = {.kind = SOCKET_HAS_PORT};
+    if (call->type == SOCK_DGRAM && is_traced_call(call, &event) && event.local_port != 0) note_port(&event);
+    return GO_ON;
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr* call) { return on_connect(call); }
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr* call) { return on_connect(call); }
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+
+SEC("cgroup/getsockname4")
+int on_getsockname4(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+
+SEC("cgroup/getsockname6")
+int on_getsockname6(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+
+// TCP.
+
+/// While an IPv4-mapped connect is under way, the socket's IPv6 address is not set yet.
+static __always_inline void describe_connection(struct socket_event* event, struct bpf_sock_ops* tcp) {
+    event->family = tcp->family;
+    event->protocol = IPPROTO_TCP;
+    event->local_port = tcp->local_port;
+    event->remote_port = bpf_ntohl(tcp->remote_port);
+    if (tcp->family == AF_INET) {
+        event->local_address[0] = tcp->local_ip4;
+        event->remote_address[0] = tcp->remote_ip4;
+        return;
+    }
+    event->remote_address[0] = tcp->remote_ip6[0];
+    event->remote_address[1] = tcp->remote_ip6[1];
+    event->remote_address[2] = tcp->remote_ip6[2];
+    event->remote_address[3] = tcp->remote_ip6[3];
+    if (event->remote_address[0] == 0 && event->remote_address[1] == 0 &&
+        event->remote_address[2] == bpf_htonl(0xffff)) {
+        event->family = AF_INET;
+        event->local_address[0] = tcp->local_ip4;
+        event->remote_address[0] = event->remote_address[3];
+        return;
+    }
+    event->local_address[0] = tcp->local_ip6[0];
+    event->local_address[1] = tcp->local_ip6[1];
+    event->local_address[2] = tcp->local_ip6[2];
+    event->local_address[3] = tcp->local_ip6[3];
+}
+
+static __always_inline void on_syn(struct bpf_sock_ops* tcp) {
+    struct socket_event event = {.kind = SOCKET_CONNECTS};
+    event.cookie = bpf_get_socket_cookie(tcp);
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
+    if (!known || known->suspect) return;
+    event.network = known->network;
+    bpf_map_delete_elem(&sockets, &event.cookie);
+    describe_connection(&event, tcp);
+    admit(IPPROTO_TCP, event.local_port);
+    if (newer_kernel) {
+        const __u64 current = bpf_get_current_pid_tgid();
+        event.pid = current >> 32;
+        event.tid = (__u32)current;
+        bpf_get_current_comm(event.command, sizeof event.command);
+    }
+    report(&event);
+}
+
+/// A listener that was bound is known.
+static __always_inline void on_listen(struct bpf_sock_ops* tcp) {
+    struct socket_event event = {.kind = SOCKET_HAS_PORT};
+    if (!newer_kernel || !is_traced(&event)) return;
+    event.cookie = bpf_get_socket_cookie(tcp);
+    event.network = bpf_get_netns_cookie(tcp);
+    describe_connection(&event, tcp);
+    event.remote_port = 0;
+    admit(IPPROTO_TCP, event.local_port);
+    bpf_get_current_comm(event.command, sizeof event.command);
+    report(&event);
+}
+
+SEC("sockops")
+int on_tcp(struct bpf_sock_ops* tcp) {
+    switch (tcp->op) {
+        case BPF_SOCK_OPS_TCP_CONNECT_CB:
+            on_syn(tcp);
+            break;
+        case BPF_SOCK_OPS_TCP_LISTEN_CB:
+            on_listen(tcp);
+            break;
+        default:
+            break;
+    }
+    return GO_ON;
+}
+
+// What is sent.
+
+/// The packet of a socket that no hook has seen in the hands of a traced process may have been sent by one all the
+/// same, if it was given the socket; or by an interrupt that came while it ran. tracedump looks. (A packet to the
+/// application is most likely a stranger's answer, on the loopback.)
+static __always_inline void suspect(struct socket_event* event) {
+    const __u8* gifts = bpf_map_lookup_elem(&processes, &event->pid);
+    if (!gifts || !*gifts || is_admitted(event->protocol, event->remote_port)) return;
+    const struct known_socket now = {.network = event->network, .port = event->local_port, .suspect = 1};
+    bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY);
+    admit(event->protocol, event->local_port);
+    event->kind = SOCKET_SUSPECTED;
+    report(event);
+}
+
+/// `pid` is the current, traced process; 0 if the kernel does not tell here.
+static __always_inline void on_packet(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
+    const __u64 cookie = bpf_get_socket_cookie(packet);
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &cookie);
+    if (known ? known->suspect || known->port == sk->src_port : pid == 0 || is_admitted(sk->protocol, sk->src_port))
+        return;
+    struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = cookie, .pid = pid};
+    describe(&event, sk);
+    if (known) {
+        event.network = known->network;
+        note_port(&event);
+    } else {
+        suspect(&event);
+    }
+}
+
+SEC("cgroup_skb/egress")
+int on_egress(struct __sk_buff* packet) {
+    __u32 pid = 0;
+    if (newer_kernel) {
+        pid = bpf_get_current_pid_tgid() >> 32;
+        if (!bpf_map_lookup_elem(&processes, &pid)) return GO_ON;
+    }
+    struct bpf_sock* sk = packet->sk;
+    sk = sk ? bpf_sk_fullsock(sk) : NULL;  // one in TIME_WAIT is none
+    if (sk && has_ports(sk->type, sk->protocol)) on_packet(packet, sk, pid);
+    return GO_ON;
+}
+
+// The end.
+
+SEC("cgroup/sock_release")
+int on_release(struct bpf_sock* sk) {
+    struct socket_event event = {.kind = SOCKET_RELEASED};
+    event.cookie = bpf_get_socket_cookie(sk);
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
+    if (!known) return GO_ON;
+    const bool worth_telling = known->port != 0 && !known->suspect;
+    event.network = known->network;
+    event.local_port = known->port;
+    event.protocol = sk->protocol;
+    bpf_map_delete_elem(&sockets, &event.cookie);
+    if (worth_telling) report(&event);
+    return GO_ON;
+}
+
+char LICENSE[] SEC("license") = "GPL";

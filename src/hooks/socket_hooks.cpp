@@ -1,0 +1,206 @@
+#include "hooks/socket_hooks.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "hooks/cgroup_root.h"
+#include "socket_hooks.skel.h"
+#include "util/error.h"
+#include "util/fd.h"
+#include "util/libbpf.h"
+#include "util/log.h"
+
+namespace tracedump {
+
+namespace {
+
+using Skeleton = std::unique_ptr<socket_hooks_bpf, decltype(&socket_hooks_bpf::destroy)>;
+using Link = std::unique_ptr<bpf_link, decltype(&bpf_link__destroy)>;
+using Ring = std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)>;
+
+/// Memory that a map shares with us.
+template <typename Shared>
+class Mapping {
+public:
+    Mapping(int map, int protection, off_t offset, const char* what)
+        : memory_(mmap(nullptr, sizeof(Shared), protection, MAP_SHARED, map, offset)) {
+        if (memory_ == MAP_FAILED) throw_errno(errno, fmt::format("mapping {} of the hooks", what));
+    }
+    ~Mapping() { munmap(memory_, sizeof(Shared)); }
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+
+    Shared& operator*() const { return *static_cast<Shared*>(memory_); }
+
+private:
+    void* memory_;
+};
+
+/// The hooks see the ids of the initial PID namespace, whatever namespace we are in.
+void require_initial_pid_namespace() {
+    constexpr ino_t kInitial = 0xEFFFFFFC;  // PROC_PID_INIT_INO in include/linux/proc_ns.h
+    struct stat status {};
+    if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != kInitial)
+        throw Error("the ids of processes here are not those that hooks see (we are in a PID namespace)");
+}
+
+/// By which a hook and we call a network (Linux 5.14).
+void require_network_cookies() {
+    constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE, not in every libc
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    std::uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    if (getsockopt(socket.get(), SOL_SOCKET, kNetnsCookie, &cookie, &length) != 0)
+        throw_errno(errno, "asking for the cookie of a network namespace");
+}
+
+CgroupRoot place_for_hooks() {
+    require_initial_pid_namespace();
+    require_network_cookies();
+    return open_cgroup_root();
+}
+
+int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, bool newer_kernel) {
+    skeleton.rodata->newer_kernel = newer_kernel;
+    if (const int error = bpf_map__reuse_fd(skeleton.maps.ports, ports_map)) return error;
+    if (const int error = bpf_map__set_max_entries(skeleton.maps.events, static_cast<std::uint32_t>(ring)))
+        return error;
+    return socket_hooks_bpf::load(&skeleton);
+}
+
+Skeleton load(int ports_map, std::size_t ring) {
+    quiet_libbpf();
+    int error = 0;
+    for (const bool newer_kernel : {true, false}) {
+        Skeleton skeleton(socket_hooks_bpf::open(), &socket_hooks_bpf::destroy);
+        if (!skeleton) throw_errno(errno, "reading the hooks");
+        error = load(*skeleton, ports_map, ring, newer_kernel);
+        if (error == 0) return skeleton;
+        if (error == -EPERM) break;
+        log_engine("hooks: the kernel refuses {} ones: {}", newer_kernel ? "full" : "reduced", errno_text(-error));
+    }
+    throw_errno(-error, "loading the hooks (it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, or root)");
+}
+
+}  // namespace
+
+class SocketHooks::Loaded {
+public:
+    Loaded(int ports_map, std::size_t ring)
+        : cgroup_(place_for_hooks()),
+          skeleton_(load(ports_map, ring)),
+          counts_(map(skeleton_->maps.counts), PROT_READ, 0, "the counts"),
+          consumed_(map(skeleton_->maps.events), PROT_READ, 0, "the ring buffer"),
+          produced_(map(skeleton_->maps.events), PROT_READ, sysconf(_SC_PAGESIZE), "the ring buffer"),
+          ring_(ring_buffer__new(map(skeleton_->maps.events), on_event, this, nullptr), &ring_buffer__free) {
+        if (!ring_) throw_errno(errno, "reading the hooks' ring buffer");
+        attach();
+    }
+
+    const std::string& cgroup() const { return cgroup_.name; }
+    int processes() const { return map(skeleton_->maps.processes); }
+    int held() const { return map(skeleton_->maps.held); }
+    int networks() const { return map(skeleton_->maps.networks); }
+    int sockets() const { return map(skeleton_->maps.sockets); }
+    int fd() const { return ring_buffer__epoll_fd(ring_.get()); }
+    std::uint64_t lost() const { return std::atomic_ref((*counts_).lost).load(std::memory_order_relaxed); }
+
+    void drain(const Take& take) {
+        // Documentation/bpf/ringbuf.rst: how far it has been written, and read. acquire: what was written before that.
+        const auto target = position(produced_);
+        take_ = &take;
+        // Where it stops short of what was there, a hook on another CPU is just writing.
+        while (position(consumed_) < target)
+            if (ring_buffer__consume(ring_.get()) < 0) break;
+        take_ = nullptr;
+    }
+
+private:
+    static int map(const bpf_map* map) { return bpf_map__fd(map); }
+
+    static std::uint64_t position(const Mapping<std::uint64_t>& mapping) {
+        return std::atomic_ref(*mapping).load(std::memory_order_acquire);
+    }
+
+    static int on_event(void* self, void* data, std::size_t size) {
+        if (size >= sizeof(socket_event)) (*static_cast<Loaded*>(self)->take_)(*static_cast<const socket_event*>(data));
+        return 0;
+    }
+
+    void attach() {
+        bpf_program* program = nullptr;
+        bpf_object__for_each_program(program, skeleton_->obj) {
+            links_.emplace_back(bpf_program__attach_cgroup(program, cgroup_.folder.get()), &bpf_link__destroy);
+            if (!links_.back())
+                throw_errno(errno, fmt::format("attaching {} to {}", bpf_program__name(program), cgroup_.name));
+        }
+    }
+
+    const CgroupRoot cgroup_;
+    const Skeleton skeleton_;
+    const Mapping<hook_counts> counts_;
+    const Mapping<std::uint64_t> consumed_, produced_;
+    const Take* take_ = nullptr;
+    const Ring ring_;
+    std::vector<Link> links_;
+};
+
+SocketHooks::SocketHooks(int ports_map, std::size_t ring) : loaded_(std::make_unique<Loaded>(ports_map, ring)) {}
+
+SocketHooks::~SocketHooks() = default;
+
+const std::string& SocketHooks::cgroup() const { return loaded_->cgroup(); }
+
+void SocketHooks::watch(pid_t process, bool gifts) {
+    const auto id = static_cast<std::uint32_t>(process);
+    const std::uint8_t value = gifts ? 1 : 0;
+    if (bpf_map_update_elem(loaded_->processes(), &id, &value, BPF_ANY) != 0)
+        throw_errno(errno, fmt::format("telling the hooks of process {}", process));
+}
+
+void SocketHooks::unwatch(pid_t process) {
+    const auto id = static_cast<std::uint32_t>(process);
+    bpf_map_delete_elem(loaded_->processes(), &id);
+}
+
+bool SocketHooks::gets_gifts(pid_t process) const {
+    const auto id = static_cast<std::uint32_t>(process);
+    std::uint8_t gifts = 0;
+    return bpf_map_lookup_elem(loaded_->processes(), &id, &gifts) == 0 && gifts != 0;
+}
+
+void SocketHooks::release(pid_t thread) {
+    const auto id = static_cast<std::uint32_t>(thread);
+    const std::uint8_t value = 1;
+    bpf_map_update_elem(loaded_->held(), &id, &value, BPF_ANY);
+}
+
+void SocketHooks::capture(NetworkId network) {
+    const std::uint8_t value = 1;
+    bpf_map_update_elem(loaded_->networks(), &network, &value, BPF_ANY);
+}
+
+void SocketHooks::uncapture(NetworkId network) { bpf_map_delete_elem(loaded_->networks(), &network); }
+
+void SocketHooks::know(SocketCookie cookie, NetworkId network, std::uint16_t port) {
+    known_socket socket{};
+    socket.network = network;
+    socket.port = port;
+    bpf_map_update_elem(loaded_->sockets(), &cookie, &socket, BPF_ANY);
+}
+
+void SocketHooks::drain(const Take& take) { loaded_->drain(take); }
+
+int SocketHooks::fd() const { return loaded_->fd(); }
+
+std::uint64_t SocketHooks::lost() const { return loaded_->lost(); }
+
+}  // namespace tracedump

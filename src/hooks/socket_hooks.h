@@ -1,0 +1,65 @@
+// The hooks in the kernel (bpf/socket_hooks.bpf.c): loaded, attached to the topmost cgroup, and everything that is
+// shared with them. They are gone with this object, or with the process, however it ends: links of bpf(2), nothing is
+// pinned. Several captures have hooks of their own, side by side.
+//
+// Any thread may call any method but drain(), which is for one at a time.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "bpf/socket_event.h"
+#include "ports/socket.h"
+#include "util/netns.h"
+
+namespace tracedump {
+
+class SocketHooks {
+public:
+    static constexpr std::size_t kDefaultRing = 4 << 20;  // bytes: some 30,000 events
+
+    /// `ports_map` is the table of the eBPF packet filter, into which they write (EbpfFilter::ports_map); borrowed
+    /// until the constructor returns. `ring` in bytes, a power of two. Throws Error: what is missing, or forbidden.
+    explicit SocketHooks(int ports_map, std::size_t ring = kDefaultRing);
+    ~SocketHooks();
+    SocketHooks(const SocketHooks&) = delete;
+    SocketHooks& operator=(const SocketHooks&) = delete;
+
+    /// Where they are attached.
+    const std::string& cgroup() const;
+
+    /// The processes whose sockets are reported; `gifts`: sockets may be given to it.
+    void watch(pid_t process, bool gifts);
+    void unwatch(pid_t process);
+    bool gets_gifts(pid_t process) const;
+
+    /// A thread that waits in a hook (SOCKET_ABROAD) goes on to the stop that was asked for.
+    void release(pid_t thread);
+
+    /// The networks in which no thread need wait.
+    void capture(NetworkId network);
+    void uncapture(NetworkId network);
+
+    /// A UDP socket with a port that is the application's.
+    void know(SocketCookie cookie, NetworkId network, std::uint16_t port);
+
+    using Take = std::function<void(const socket_event&)>;
+    /// Hands over all events that were reported before the call, in their order.
+    void drain(const Take& take);
+
+    /// Readable when it is urgent to drain.
+    int fd() const;
+
+    /// Events that found no room, ever.
+    std::uint64_t lost() const;
+
+private:
+    class Loaded;
+    const std::unique_ptr<Loaded> loaded_;
+};
+
+}  // namespace tracedump

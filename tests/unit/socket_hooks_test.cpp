@@ -1,0 +1,200 @@
+// The hooks in the running kernel: what they report of this very process, before its packets leave, and what they put
+// into the filter's table. Skipped without the rights to load them.
+#include "hooks/socket_hooks.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "capture/ebpf_filter.h"
+#include "sockets.h"
+#include "util/error.h"
+
+namespace tracedump {
+namespace {
+
+using test::bind_to_loopback;
+using test::connect_to;
+using test::cookie_of;
+using test::local_end;
+using test::loopback;
+using test::open_socket;
+using test::send_one_to;
+
+const Endpoint kNobody = loopback(AF_INET, 9);
+
+class SocketHooksTest : public ::testing::Test {
+protected:
+    void SetUp() override { load(SocketHooks::kDefaultRing); }
+
+    void load(std::size_t ring) {
+        try {
+            hooks_.reset();
+            filter_.emplace(1500, false);
+            hooks_.emplace(filter_->ports_map(), ring);
+        } catch (const Error& error) {
+            GTEST_SKIP() << error.what();
+        }
+        network_ = network_of_socket(open_socket(AF_INET, SOCK_DGRAM).get());
+        hooks_->capture(network_);
+        hooks_->watch(getpid(), false);
+    }
+
+    /// Events since the last call, of sockets with that cookie, or of all.
+    std::vector<socket_event> events(SocketCookie cookie = 0) {
+        std::vector<socket_event> found;
+        hooks_->drain([&](const socket_event& event) {
+            if (cookie == 0 || event.cookie == cookie) found.push_back(event);
+        });
+        return found;
+    }
+
+    static std::vector<std::uint32_t> kinds(const std::vector<socket_event>& events) {
+        std::vector<std::uint32_t> kinds;
+        for (const auto& event : events) kinds.push_back(event.kind);
+        return kinds;
+    }
+
+    using Kinds = std::vector<std::uint32_t>;
+
+    std::optional<EbpfFilter> filter_;
+    std::optional<SocketHooks> hooks_;
+    NetworkId network_ = 0;
+};
+
+TEST_F(SocketHooksTest, AUdpSocketThatSendsToAnAddress) {
+    UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    const auto cookie = cookie_of(fd);
+    EXPECT_EQ(kinds(events(cookie)), Kinds{});
+    for (int i = 0; i < 3; ++i) send_one_to(fd, kNobody, AF_INET);
+    const auto reported = events(cookie);
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_HAS_PORT});
+    EXPECT_EQ(reported[0].local_port, local_end(fd).port);
+    EXPECT_EQ(reported[0].network, network_);
+    EXPECT_EQ(reported[0].pid, static_cast<std::uint32_t>(getpid()));
+    EXPECT_EQ(reported[0].tid, static_cast<std::uint32_t>(gettid()));
+    EXPECT_EQ(reported[0].protocol, IPPROTO_UDP);
+    fd.reset();
+    EXPECT_EQ(kinds(events(cookie)), Kinds{SOCKET_RELEASED});
+}
+
+TEST_F(SocketHooksTest, AUdpSocketThatConnectsShowsItsPortAtItsFirstPacket) {
+    const UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    connect_to(fd, kNobody, AF_INET);
+    EXPECT_EQ(kinds(events(cookie_of(fd))), Kinds{});
+    send(fd.get(), "x", 1, 0);
+    const auto reported = events(cookie_of(fd));
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_HAS_PORT});
+    EXPECT_EQ(reported[0].local_port, local_end(fd).port);
+}
+
+TEST_F(SocketHooksTest, OrWhenItIsAskedForItsName) {
+    const UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    connect_to(fd, kNobody, AF_INET);
+    const auto first = local_end(fd).port;
+    const auto reported = events(cookie_of(fd));
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_HAS_PORT});
+    EXPECT_EQ(reported[0].local_port, first);
+    // A connection that is dissolved gives its port up; the next one shows that it has.
+    const sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
+    ASSERT_EQ(connect(fd.get(), &none, sizeof none), 0);
+    connect_to(fd, kNobody, AF_INET);
+    EXPECT_EQ(kinds(events(cookie_of(fd))), Kinds{SOCKET_UNBOUND});
+    local_end(fd);
+    EXPECT_EQ(kinds(events(cookie_of(fd))), Kinds{SOCKET_HAS_PORT});
+}
+
+TEST_F(SocketHooksTest, ATcpConnectionIsReportedBeforeItsSyn) {
+    const UniqueFd listener = open_socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(listen(listener.get(), 1), 0);  // binds it
+    const auto listening = events(cookie_of(listener));
+    ASSERT_EQ(kinds(listening), Kinds{SOCKET_HAS_PORT});
+    const auto server = local_end(listener).port;
+    EXPECT_EQ(listening[0].local_port, server);
+    const UniqueFd fd = open_socket(AF_INET, SOCK_STREAM);
+    connect_to(fd, loopback(AF_INET, server), AF_INET);
+    const auto reported = events(cookie_of(fd));
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_CONNECTS});
+    EXPECT_EQ(reported[0].local_port, local_end(fd).port);
+    EXPECT_EQ(reported[0].remote_port, server);
+    EXPECT_EQ(reported[0].remote_address[0], htonl(INADDR_LOOPBACK));
+}
+
+TEST_F(SocketHooksTest, AnIpv4ConnectionOfAnIpv6Socket) {
+    const UniqueFd listener = open_socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    const UniqueFd fd = open_socket(AF_INET6, SOCK_STREAM);
+    connect_to(fd, loopback(AF_INET, local_end(listener).port), AF_INET6);  // ::ffff:127.0.0.1
+    const auto reported = events(cookie_of(fd));
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_CONNECTS});
+    EXPECT_EQ(reported[0].family, AF_INET);
+    EXPECT_EQ(reported[0].local_address[0], htonl(INADDR_LOOPBACK));
+    EXPECT_EQ(reported[0].remote_address[0], htonl(INADDR_LOOPBACK));
+}
+
+TEST_F(SocketHooksTest, BindingIsReportedWithItsAddress) {
+    const UniqueFd fd = open_socket(AF_INET, SOCK_STREAM);
+    bind_to_loopback(fd, AF_INET);
+    const auto reported = events(cookie_of(fd));
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_BOUND});
+    EXPECT_EQ(reported[0].local_port, local_end(fd).port);
+    EXPECT_EQ(reported[0].local_address[0], htonl(INADDR_LOOPBACK));
+}
+
+TEST_F(SocketHooksTest, StrangersAreNotReported) {
+    hooks_->unwatch(getpid());
+    const UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    send_one_to(fd, kNobody, AF_INET);
+    EXPECT_TRUE(events(cookie_of(fd)).empty());
+}
+
+TEST_F(SocketHooksTest, OtherSocketsAreNotReported) {
+    const UniqueFd raw = open_socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    send_one_to(raw, kNobody, AF_INET);
+    EXPECT_TRUE(events().empty());
+}
+
+TEST_F(SocketHooksTest, WhatFindsNoRoomIsCounted) {
+    load(4096);
+    EXPECT_EQ(hooks_->lost(), 0U);
+    for (int i = 0; i < 100; ++i) send_one_to(open_socket(AF_INET, SOCK_DGRAM), kNobody, AF_INET);
+    const auto kept = events().size();
+    EXPECT_LT(kept, 100U);
+    EXPECT_EQ(kept + hooks_->lost(), 200U);  // born, and released
+}
+
+TEST_F(SocketHooksTest, TwoOfThemDoNotDisturbEachOther) {
+    SocketHooks other(filter_->ports_map());
+    const UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    send_one_to(fd, kNobody, AF_INET);
+    EXPECT_EQ(kinds(events(cookie_of(fd))), Kinds{SOCKET_HAS_PORT});
+    bool any = false;
+    other.drain([&](const socket_event&) { any = true; });
+    EXPECT_FALSE(any);
+}
+
+TEST_F(SocketHooksTest, AThreadInANetworkThatIsNotCapturedWaitsToBeReleased) {
+    hooks_->uncapture(network_);
+    const pid_t child = fork();
+    if (child == 0) {
+        hooks_->watch(getpid(), false);
+        _exit(socket(AF_INET, SOCK_DGRAM, 0) >= 0 ? 0 : 2);
+    }
+    pollfd urgent{hooks_->fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&urgent, 1, 30'000), 1);
+    const auto reported = events();
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_ABROAD});
+    EXPECT_EQ(reported[0].pid, static_cast<std::uint32_t>(child));
+    hooks_->release(child);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace tracedump
