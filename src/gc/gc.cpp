@@ -14,6 +14,9 @@ constexpr milliseconds kTailCheck{5};
 constexpr milliseconds kIdleWait{60'000};
 // How long news may lie before they are read, if no packet calls for them sooner.
 constexpr milliseconds kNewsWait{50};
+// Where hooks tell when UDP ports are given up, deaths may wait for one another: to be woken up by each of some ten
+// thousand a second would take CPU time from the application.
+constexpr milliseconds kDeathsGather{2};
 
 }  // namespace
 
@@ -40,6 +43,8 @@ void Gc::wait() {
     }
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
     poll(ready.data(), ready.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    const bool only_deaths = (ready[0].revents | ready[1].revents) == 0;
+    if (links_.news.hooked() && only_deaths) poll(ready.data(), 2, static_cast<int>(kDeathsGather.count()));
 }
 
 bool Gc::take_messages() {

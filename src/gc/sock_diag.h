@@ -30,8 +30,8 @@ private:
 /// Hears every socket of the network namespace die.
 class SocketDeaths {
 public:
-    /// Throws Error without CAP_NET_ADMIN.
-    SocketDeaths();
+    /// `udp`: UDP sockets too. Throws Error without CAP_NET_ADMIN.
+    explicit SocketDeaths(bool udp = true);
 
     /// Readable when deaths wait.
     int fd() const;
