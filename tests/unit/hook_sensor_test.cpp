@@ -1,13 +1,19 @@
-// What an event of the hooks says of its socket, and when it was.
+// What an event of the hooks says of its socket, and when it was; and with the hooks of the running kernel, what
+// becomes of events: claims, and a message when some were lost. The latter is skipped without the rights to load hooks.
 #include "hooks/hook_sensor.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <ctime>
+#include <optional>
 
+#include "capture/ebpf_filter.h"
 #include "helpers.h"
+#include "sockets.h"
+#include "util/error.h"
 
 namespace tracedump {
 namespace {
@@ -68,6 +74,108 @@ TEST(ClockOffset, TurnsMonotonicIntoRealTime) {
     event.time = static_cast<std::uint64_t>(from_timespec(monotonic));
     EXPECT_LE(offset.earliest_of(event), after);
     EXPECT_GE(offset.latest_of(event), before);
+}
+
+/// One network, in which everything is.
+class OneNetwork : public Networks {
+public:
+    explicit OneNetwork(std::shared_ptr<PortFilter> filter)
+        : registry(std::make_shared<PortRegistry>(std::move(filter))) {}
+    std::shared_ptr<PortRegistry> of(NetworkId, int) override { return registry; }
+    std::shared_ptr<PortRegistry> find(NetworkId) override { return registry; }
+    bool visit(pid_t, pid_t) override { return true; }
+
+    const std::shared_ptr<PortRegistry> registry;
+};
+
+class HookSensorTest : public ::testing::Test {
+protected:
+    void SetUp() override { begin(SocketHooks::kDefaultRing); }
+
+    void begin(std::size_t ring) {
+        try {
+            sensor_.reset();
+            hooks_.reset();
+            filter_.emplace(1500, false);
+            hooks_.emplace(filter_->ports_map(), ring);
+        } catch (const Error& error) {
+            GTEST_SKIP() << error.what();
+        }
+        hooks_->capture(network_of_socket(test::open_socket(AF_INET, SOCK_DGRAM).get()));
+        networks_.emplace(std::shared_ptr<PortFilter>(std::shared_ptr<PortFilter>(), &filter_->ports()));
+        sensor_.emplace(HookSensor::Links{*hooks_, filter_->ports(), *networks_, gc_, monitor_});
+        sensor_->watch(getpid(), 0);
+    }
+
+    std::optional<Claim> claim_of(const UniqueFd& socket) const {
+        return networks_->registry->find(test::cookie_of(socket));
+    }
+
+    const Endpoint nobody_ = test::loopback(AF_INET, 9);
+    std::optional<EbpfFilter> filter_;
+    std::optional<SocketHooks> hooks_;
+    std::optional<OneNetwork> networks_;
+    GcMailbox gc_;
+    MonitorInbox monitor_;
+    std::optional<HookSensor> sensor_;
+};
+
+TEST_F(HookSensorTest, ASocketIsClaimedSinceBeforeItsFirstPacketAndUntilItIsReleased) {
+    UniqueFd socket = test::open_socket(AF_INET, SOCK_DGRAM);
+    const auto cookie = test::cookie_of(socket);
+    test::bind_to_loopback(socket, AF_INET);
+    test::send_one_to(socket, nobody_, AF_INET);
+    const Timestamp sent = realtime_now();
+    sensor_->catch_up();
+    const auto claim = claim_of(socket);
+    ASSERT_TRUE(claim);
+    EXPECT_EQ(claim->socket.local, test::local_end(socket));
+    EXPECT_TRUE(claim->socket.bound);
+    EXPECT_LT(claim->birth, sent);
+    socket.reset();
+    sensor_->catch_up();
+    EXPECT_FALSE(networks_->registry->find(cookie));
+}
+
+TEST_F(HookSensorTest, ASocketThatReceivesIpv6AloneSaysSoItself) {
+    for (const int only : {0, 1}) {
+        const UniqueFd socket = test::open_socket(AF_INET6, SOCK_DGRAM);
+        test::check(setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0, "IPV6_V6ONLY");
+        test::bind_to_any6(socket);
+        sensor_->catch_up();
+        ASSERT_TRUE(claim_of(socket));
+        EXPECT_EQ(claim_of(socket)->socket.families, only != 0 ? Families::v6 : Families::both);
+    }
+}
+
+TEST_F(HookSensorTest, WhatWasKnownBeforeIsReleasedToo) {
+    hooks_->unwatch(getpid());
+    UniqueFd socket = test::open_socket(AF_INET, SOCK_DGRAM);
+    test::bind_to_loopback(socket, AF_INET);
+    const SocketInfo info = test::udp(test::cookie_of(socket), to_text(test::local_end(socket)));
+    networks_->registry->claim(info, 1);
+    sensor_->know(info, network_of_socket(socket.get()));
+    socket.reset();
+    sensor_->catch_up();
+    EXPECT_FALSE(networks_->registry->find(info.cookie));
+}
+
+TEST_F(HookSensorTest, WhenEventsAreLostGcIsToldToLook) {
+    begin(4096);
+    sensor_->catch_up();
+    EXPECT_FALSE(gc_.take());
+    std::vector<UniqueFd> sockets;
+    for (int i = 0; i < 100; ++i) {
+        sockets.push_back(test::open_socket(AF_INET, SOCK_DGRAM));
+        test::send_one_to(sockets.back(), nobody_, AF_INET);
+    }
+    sensor_->catch_up();
+    EXPECT_LT(networks_->registry->living().size(), sockets.size());
+    const auto message = gc_.take();
+    ASSERT_TRUE(message);
+    EXPECT_TRUE(std::holds_alternative<NewsLost>(*message));
+    sensor_->catch_up();
+    EXPECT_FALSE(gc_.take());  // once
 }
 
 }  // namespace
