@@ -42,7 +42,7 @@ struct known_socket {
 
 /* What the hooks count, as memory that both have mapped. */
 struct hook_counts {
-    __u64 lost; /* events that found the ring buffer full */
+    __u64 lost; /* events that found the ring buffer full, or sockets that found no room to be known */
 };
 
 #endif

@@ -54,7 +54,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 20);
+    __uint(max_entries, 1 << 16);
     __type(key, __u32);
     __type(value, __u8);
 } processes SEC(".maps");
@@ -63,7 +63,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 16);
+    __uint(max_entries, 1 << 12);
     __type(key, __u64);
     __type(value, __u8);
 } networks SEC(".maps");
@@ -72,7 +72,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 16);
+    __uint(max_entries, 1 << 10);
     __type(key, __u32);
     __type(value, __u8);
 } held SEC(".maps");
@@ -81,7 +81,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 20);
+    __uint(max_entries, 1 << 17);
     __type(key, __u64);
     __type(value, struct known_socket);
 } sockets SEC(".maps");
@@ -108,12 +108,15 @@ static __always_inline __u64 wake_up(const struct socket_event* event) {
     return urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void report(struct socket_event* event) {
-    event->time = bpf_ktime_get_ns();
-    if (bpf_ringbuf_output(&events, event, sizeof *event, wake_up(event)) == 0) return;
+static __always_inline void count_lost(void) {
     const __u32 zero = 0;
     struct hook_counts* count = bpf_map_lookup_elem(&counts, &zero);
     if (count) __sync_fetch_and_add(&count->lost, 1);
+}
+
+static __always_inline void report(struct socket_event* event) {
+    event->time = bpf_ktime_get_ns();
+    if (bpf_ringbuf_output(&events, event, sizeof *event, wake_up(event)) != 0) count_lost();
 }
 
 /// The event's process is the current one, if that is traced.
@@ -269,7 +272,7 @@ static __always_inline int on_connect(struct bpf_sock_addr* call) {
         return GO_ON;
     }
     const struct known_socket connecting = {.network = event.network};
-    bpf_map_update_elem(&sockets, &event.cookie, &connecting, BPF_ANY);
+    if (bpf_map_update_elem(&sockets, &event.cookie, &connecting, BPF_ANY) != 0) count_lost();
     return GO_ON;
 }
 
