@@ -44,6 +44,7 @@ private:
     std::vector<std::shared_ptr<SocketWatch>> watches_;
     Adopter adopter_;
     std::optional<Clock::time_point> tail_deadline_;  // while the session waits for the tail
+    std::chrono::milliseconds tail_pause_{};          // between two looks at it
 };
 
 }  // namespace tracedump
