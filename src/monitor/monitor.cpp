@@ -72,6 +72,7 @@ void Monitor::run() {
     } catch (const std::exception& error) {
         ended.error = error.what();
     }
+    tracees_.clear();  // with the sockets that are borrowed for calls under way
     links_.session.post(ended);
 }
 

@@ -79,14 +79,37 @@ std::uint64_t PortRegistry::open_window(SocketCookie cookie, Transport transport
     return window;
 }
 
-void PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
+std::uint64_t PortRegistry::open_bind_window(const SocketInfo& socket, Timestamp opened) {
     std::lock_guard lock(mutex_);
+    const std::uint64_t window = ++last_window_;
+    const Claim claim{socket, opened, kNever, true};
+    binds_.emplace(window, claim);
+    current_.insert(claim);
+    publish_locked();
+    return window;
+}
+
+/// Takes the window out of the set: when it was opened, if it is open.
+std::optional<Timestamp> PortRegistry::remove_window_locked(std::uint64_t window) {
+    if (const auto bind = binds_.find(window); bind != binds_.end()) {
+        const Claim claim = bind->second;
+        binds_.erase(bind);
+        current_.withdraw(claim.socket.local.port, claim.socket.cookie);
+        return claim.birth;
+    }
     const auto& pending = current_.pending();
     const auto open = std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
-    if (open == pending.end()) return;
+    if (open == pending.end()) return std::nullopt;
     const Timestamp opened = open->opened;
     current_.remove_pending(window);
-    if (socket) claim_locked(*socket, opened);
+    return opened;
+}
+
+void PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
+    std::lock_guard lock(mutex_);
+    const auto opened = remove_window_locked(window);
+    if (!opened) return;
+    if (socket) claim_locked(*socket, *opened);
     publish_locked();
 }
 
@@ -129,7 +152,7 @@ std::optional<Claim> PortRegistry::find(SocketCookie cookie) const {
 
 bool PortRegistry::idle() const {
     std::lock_guard lock(mutex_);
-    return sockets_.empty() && current_.pending().empty();
+    return sockets_.empty() && current_.pending().empty() && binds_.empty();
 }
 
 std::vector<Claim> PortRegistry::living() const {

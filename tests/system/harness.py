@@ -234,9 +234,10 @@ class Lab:
         assert got == status, f"status {got} instead of {status}\n{traced.stderr()}"
         return traced
 
-    def attach(self, *processes, options=()):
+    def attach(self, *processes, options=(), **more):
         """tracedump attached to running processes, when it has begun."""
-        traced = self.tracedump([str(p if isinstance(p, int) else p.pid) for p in processes], options=options)
+        traced = self.tracedump([str(p if isinstance(p, int) else p.pid) for p in processes], options=options,
+                                **more)
         traced.await_begin()
         return traced
 
