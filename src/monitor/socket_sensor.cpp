@@ -125,7 +125,12 @@ void SocketSensor::enter_tcp(Tracee& tracee, Entry& entry) {
         return;
     }
     const auto address = read_address(entry.call, entry.read);
-    if (!address) return;
+    if (!address) {
+        // Not in memory yet, perhaps (see peek): without the remote, the port is all that can be known, and later.
+        await_exit(tracee, entry);
+        ask_soon(tracee);
+        return;
+    }
     if (address->unspecified_family) {
         await_exit(tracee, entry).dissolves = true;
         return;
@@ -157,6 +162,10 @@ void SocketSensor::await_port(Tracee& tracee, Entry& entry, const Endpoint& remo
     under_way.remote = remote;
     // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
     under_way.stale_port = socket.local.port;
+    ask_soon(tracee);
+}
+
+void SocketSensor::ask_soon(Tracee& tracee) {
     blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
 }
 

@@ -66,12 +66,13 @@ private:
     void enter_bind(Tracee& tracee, Entry& entry);
     static CallUnderWay& await_exit(Tracee& tracee, Entry& entry);
     void await_port(Tracee& tracee, Entry& entry, const Endpoint& remote);
+    void ask_soon(Tracee& tracee);
     void adopt_in_its_place(Tracee& tracee);
     void settle(Tracee& tracee, SocketInfo info);
 
     Networks& networks_;
     MonitorCounters& counters_;
-    std::map<pid_t, Blocked> blocked_;  // tracees with a window open, by tid
+    std::map<pid_t, Blocked> blocked_;  // tracees in a connect whose port is not known yet, by tid
 };
 
 }  // namespace tracedump

@@ -70,6 +70,14 @@ std::int64_t ProcFs::descriptor_count(pid_t pid) const {
     return stat(fmt::format("{}/{}/fd", root_, pid).c_str(), &status) == 0 ? status.st_size : 0;
 }
 
+std::vector<int> ProcFs::open_descriptors(pid_t pid) const {
+    std::vector<int> found;
+    for_each_numbered_entry(fmt::format("{}/{}/fd", root_, pid), [&](int fd, int folder, const char*) {
+        if (fd != folder) found.push_back(fd);
+    });
+    return found;
+}
+
 std::vector<ProcFs::Descriptor> ProcFs::descriptors(pid_t pid, pid_t tid) const {
     constexpr std::string_view kSocket = "socket:[";
     constexpr std::string_view kIoUring = "anon_inode:[io_uring]";

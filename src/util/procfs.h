@@ -38,6 +38,9 @@ public:
     /// How many descriptors a process has; 0 before Linux 6.2, which does not tell.
     std::int64_t descriptor_count(pid_t pid) const;
 
+    /// The numbers of all descriptors that are open, but for the one that this looks through.
+    std::vector<int> open_descriptors(pid_t pid) const;
+
     /// A whole small file below the root, such as "sys/kernel/yama/ptrace_scope".
     std::optional<std::string> read(const std::string& path) const;
 

@@ -35,7 +35,7 @@ NEAR6, FAR6 = "fd77::1", "fd77::2"
 STRANGER_PORTS = range(20000, 30000)  # below the ephemeral ports
 SENTINEL_PORT = 9
 SENTINEL = "end-of-the-truth"
-DEADLINE = 40.0  # seconds; generous, for sanitizers on a busy machine
+DEADLINE = float(os.environ.get("TRACEDUMP_DEADLINE", "40"))  # seconds; generous, for sanitizers on a busy machine
 SKIPPED = 77
 
 

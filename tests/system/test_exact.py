@@ -8,6 +8,7 @@ import pcap
 from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
 from scripted import Scripted
 from sink import SINK, Sink
+from ways import WAYS, Traced
 
 OUR_PORTS = ("30000", "60999")
 THEIR_PORTS = (str(STRANGER_PORTS[0]), str(STRANGER_PORTS[-1]))
@@ -100,39 +101,27 @@ print(failed)
     expect_same(packets, ours.packets())
 
 
-def launched_or_attached(lab, command, attached, **options):
-    """A command under tracedump from its start, or stopped before it and attached; when it runs: both."""
-    if not attached:
-        traced = lab.tracedump(["--", *command], **options)
-        return traced, traced
-    waiting = Scripted(lab.start, f"step(); os.execv('{command[0]}', {list(map(str, command))})")
-    traced = lab.attach(waiting.process, **options)
-    waiting.go_on(to_the_end=True)
-    return waiting.process, traced
-
-
 def address_changed_under_the_call(lab):
     """One thread binds to what another keeps changing: to a port that is free and a busy stranger's. Whatever was
     read first, no packet of the stranger is taken, and the application's are there."""
     stranger = lab.start([program("echo_server"), "21000"])
     lab.await_port(21000, "udp")
     sink = Sink(lab)
-    for attached in (False, True):
+    for way in WAYS:
         truth = lab.truth(largest=2000)
-        ours, traced = launched_or_attached(lab, [program("shifting_calls"), "ports", FAR, SINK, "21000", "31000"],
-                                            attached, file=f"{attached}.pcap")
+        ours = Traced(lab, way, [program("shifting_calls"), "ports", FAR, SINK, "21000", "31000"])
         exchanged = 0
         with socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM) as peer:
             while ours.running():
                 peer.sendto(b"stranger", (NEAR, 21000))
                 peer.recv(100)
                 exchanged += 1
-        expect_equal((ours.wait(), traced.wait()), (0, 0), "statuses")
+        captured = ours.end()
         theirs, had = map(int, ours.stdout().split()[-2:])
         assert exchanged > 100 and theirs == 0 and had > 100, f"{exchanged} exchanged, {theirs} and {had} bound"
         packets = truth.packets()
         expect_equal(len(packets), had, "packets of the application")
-        expect_same(packets, traced.packets())
+        expect_same(packets, captured)
     assert stranger.running()
     del sink
 
@@ -179,10 +168,9 @@ def sockets_replaced_before_they_connect(lab):
     echo_server(lab, lab.far)
     share_out_ports(lab)
     stranger_port = STRANGER_PORTS[0]
-    for attached in (False, True):
+    for way in WAYS:
         truth = lab.truth(largest=2000)
-        ours, traced = launched_or_attached(lab, [program("shifting_calls"), "sockets", FAR, "7000"], attached,
-                                            file=f"{attached}.pcap")
+        ours = Traced(lab, way, [program("shifting_calls"), "sockets", FAR, "7000"])
         before = stranger_port
         while ours.running():
             with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as stranger:
@@ -190,12 +178,12 @@ def sockets_replaced_before_they_connect(lab):
                 stranger.connect((FAR, 7000))
                 stranger.sendall(b"stranger")
                 stranger.recv(100)
-        expect_equal((ours.wait(), traced.wait()), (0, 0), "statuses")
-        assert ours.stdout().endswith("300\n"), ours.stdout()
+        captured = ours.end()
+        expect_equal(ours.stdout(), "300\n", "connects that succeeded")
         assert stranger_port > before + 10, "the stranger was idle: the test shows nothing"
-        missing, extra = pcap.difference(truth.packets(), traced.packets())
+        missing, extra = pcap.difference(truth.packets(), captured)
         expect_equal(extra, [], "packets that are not the application's")
-        print(f"      {'attached' if attached else 'launched'}: {len(missing)} of 1800 packets missing")
+        print(f"      {way}: {len(missing)} of 1800 packets missing")
         assert len(missing) < 1800, "nothing was captured"
 
 
