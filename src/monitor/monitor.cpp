@@ -103,7 +103,9 @@ void Monitor::begin() {
         process_began(command_->pid);
     } else {
         stop_at_calls_ = true;
-        for (const pid_t pid : targets_.pids) {
+        for (const pid_t target : targets_.pids) {
+            const pid_t pid = tgid_of(target).value_or(target);  // a thread stands for its process
+            if (processes_.contains(pid)) continue;
             for (const pid_t tid : attach_process(pid, kFollow)) {
                 Tracee& tracee = tracee_of(tid);
                 tracee.tgid = pid;

@@ -133,6 +133,43 @@ def killed_with_us(lab):
     expect_equal(traced.packets(), [], "packets")
 
 
+def nothing_left_half_traced(lab):
+    """SIGKILL to tracedump in the middle of a tree that connects all the time: all of it is gone, and no call of it has
+    failed for want of a tracer."""
+    server = lab.start([program("echo_server"), "7000"], namespace=lab.far)
+    lab.await_port(7000, namespace=lab.far)
+    connect = (f"import errno, os, socket, sys\n"
+               "for i in range(3): os.fork()\n"
+               "if os.fork(): os.setsid()\n"
+               "print('connects', flush=True)\n"
+               "while True:\n"
+               "    try:\n"
+               f"        with socket.socket() as s: s.connect(('{FAR}', 7000))\n"
+               "    except OSError as e:\n"
+               "        if e.errno == errno.ENOSYS: print('no such call', flush=True)\n")
+    for i in range(10):
+        traced = lab.tracedump(["--", "python3", "-c", connect], file=f"{i}.pcap")
+        wait_for("the tree", lambda: traced.stdout().count("connects") == 16)
+        traced.signal(signal.SIGKILL)
+        traced.wait()
+        wait_for("the tree's end", lambda: processes_in(lab.near) <= {server.pid} | {os.getpid()})
+        assert "no such call" not in traced.stdout(), "a call failed for want of a tracer"
+        assert "connects" in traced.stdout() and len(traced.packets()) >= 0  # the file is valid
+
+
+def processes_in(namespace):
+    """Those that live in that network namespace."""
+    there = os.stat(f"/run/netns/{namespace}").st_ino
+    found = set()
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.stat(f"/proc/{name}/ns/net").st_ino == there and not zombie(name):
+                found.add(int(name))
+        except OSError:
+            pass  # gone in between, or a zombie, which has no namespaces
+    return found
+
+
 def zombie(pid):
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rsplit(")", 1)[1].split()[0] == "Z"
@@ -140,13 +177,18 @@ def zombie(pid):
 
 def inherits_the_same(lab):
     """What the command inherits is what it would inherit untraced."""
-    script = "trap '' USR1 INT; ulimit -n 500; umask 027; exec 7</dev/null; exec nice -n 3 \"$@\""
+    # A signal that is blocked and pending, a CPU, a score, as well.
+    script = ("trap '' USR1 INT; ulimit -n 500; umask 027; exec 7</dev/null; echo 77 >/proc/self/oom_score_adj; "
+              "exec taskset -c 1 nice -n 3 python3 -c 'import os, signal, sys\n"
+              "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT, signal.SIGUSR2, signal.SIGCHLD])\n"
+              "os.execvp(sys.argv[1], sys.argv[1:])' \"$@\"")
     command = [program("inherited"), "a b", ""]
     plain = lab.start(["bash", "-c", script, "bash", *command])
     expect_equal(plain.wait(), 0, "status")
     traced = lab.start(["bash", "-c", script, "bash", TRACEDUMP, "-w", lab.folder / "x.pcap", "--", *command])
     expect_equal(traced.wait(), 0, "status")
     expect_equal(traced.stdout(), plain.stdout(), "what the command inherited")
+    assert "pending" not in plain.stdout() and "score 77" in plain.stdout(), plain.stdout()
 
 
 def reader_goes_away(lab):
@@ -160,5 +202,6 @@ def reader_goes_away(lab):
     assert (lab.folder / "finished").exists(), process.stderr()
 
 
-main(tail_of_connections, ends_at_once, the_ring_is_closed_without_io_uring, counters_on_usr1, sigterm_is_passed_on, sighup_is_passed_on, timeout_ends_it, control_c,
-     second_signal_kills, left_running, killed_with_us, inherits_the_same, reader_goes_away)
+main(tail_of_connections, ends_at_once, the_ring_is_closed_without_io_uring, counters_on_usr1, sigterm_is_passed_on,
+     sighup_is_passed_on, timeout_ends_it, control_c,
+     second_signal_kills, left_running, killed_with_us, nothing_left_half_traced, inherits_the_same, reader_goes_away)

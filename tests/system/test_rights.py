@@ -49,10 +49,14 @@ def set_uid_with_fewer_rights(lab):
     and set-uid programs stay who they are; without the filter they become what they would untraced."""
     copy, mine = capable_copy(lab, CAPABLE)
     identity = set_uid_copy(lab, shutil.which("id"))
-    for options, expected in (((), False), (("--no-seccomp",), True)):
-        traced = lab.start([*NOBODY, copy, *options, "-w", mine / f"{len(options)}.pcap", "--", identity])
+    more_capable = lab.folder / "tracedump-admin"
+    shutil.copy(TRACEDUMP, more_capable)
+    more_capable.chmod(0o755)
+    subprocess.run(["setcap", CAPABLE.replace("+ep", ",cap_sys_admin+ep"), more_capable], check=True)
+    for binary, options, expected in ((copy, (), False), (copy, ("--no-seccomp",), True), (more_capable, (), True)):
+        traced = lab.start([*NOBODY, binary, *options, "-w", mine / f"{binary.name}{len(options)}.pcap", "--", identity])
         expect_equal(traced.wait(), 0, "status: " + traced.stderr())
-        expect_equal("euid=0(root)" in traced.stdout(), expected, f"root with {options}")
+        expect_equal("euid=0(root)" in traced.stdout(), expected, f"root with {binary.name} {options}")
 
 
 def capable_copy(lab, capabilities):
@@ -94,6 +98,28 @@ def undumpable(lab):
                 expect_equal(len(packets), 4, "packets of the socket that was open before")
             expect_same(packets, pcap.transport(pcap.read(mine / "capture.pcap")))
         shutil.rmtree(mine)
+    del sink
+
+
+def user_namespace(lab):
+    """A command that becomes root of a user namespace, and of a network namespace there, under a tracedump of its own
+    user: what it does in the first network is captured, the other is named in a warning."""
+    copy, mine = capable_copy(lab, CAPABLE)
+    talk = mine / "talk.py"
+    talk.write_text("import socket, sys\n"
+                    f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], {SINK}))\n")
+    script = (f"python3 {talk} {FAR}; unshare -Ur python3 {talk} {FAR}; "
+              f"unshare -Urn sh -c 'ip link set lo up; python3 {talk} 127.0.0.1; id -u'")
+    sink = Sink(lab)
+    for options in ((), ("--no-seccomp",)):
+        truth = lab.truth()
+        file = mine / f"{len(options)}.pcap"
+        traced = lab.start([*NOBODY, copy, *options, "-w", file, "--", "sh", "-c", script])
+        expect_equal((traced.wait(), traced.stdout()), (0, "0\n"), "status: " + traced.stderr())
+        packets = truth.packets()
+        expect_equal(len(packets), 2, "datagrams")
+        expect_same(packets, pcap.transport(pcap.read(file)))
+        expect_equal(traced.stderr().count("which are not captured"), 1, "warnings: " + traced.stderr())
     del sink
 
 
@@ -157,5 +183,5 @@ def strict_seccomp(lab):
     expect_equal((traced.wait(), traced.stdout()), (untraced.popen.returncode, untraced.stdout()), "end and words")
 
 
-main(set_uid, set_uid_with_fewer_rights, undumpable, switching_users, traffic_of_another_user, as_user, tracers_inside,
+main(set_uid, set_uid_with_fewer_rights, undumpable, user_namespace, switching_users, traffic_of_another_user, as_user, tracers_inside,
      inside_a_tracer, strict_seccomp)
