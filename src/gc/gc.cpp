@@ -70,6 +70,16 @@ void Gc::attend(SocketWatch& watch) {
     if (watch.take_idle()) links_.session.post(NetworkIdle{watch.network()});
 }
 
+/// In which network they are, their inodes do not tell.
+std::vector<std::uint64_t> Gc::adopt(const Adopter::Inodes& inodes) {
+    std::vector<std::uint64_t> found;
+    for (const auto& watch : watches_) {
+        const auto here = watch->adopt(inodes);
+        found.insert(found.end(), here.begin(), here.end());
+    }
+    return found;
+}
+
 void Gc::check_tail() {
     const bool settled =
         std::all_of(watches_.begin(), watches_.end(), [](const auto& watch) { return watch->tail_settled(); });

@@ -27,7 +27,8 @@ public:
         const CaptureCounters& capture;
     };
 
-    explicit Gc(const Links& links) : links_(links), adopter_(links.networks) {}
+    explicit Gc(const Links& links)
+        : links_(links), adopter_(links.networks, [this](const Adopter::Inodes& inodes) { return adopt(inodes); }) {}
 
     /// The thread's body: returns after StopCollecting.
     void run();
@@ -39,6 +40,7 @@ private:
     bool take_messages();
     void attend(SocketWatch& watch);
     void check_tail();
+    std::vector<std::uint64_t> adopt(const Adopter::Inodes& inodes);
 
     Links links_;
     std::vector<std::shared_ptr<SocketWatch>> watches_;
