@@ -9,6 +9,11 @@ import pcap
 from talker import Talker
 
 
+# AddressSanitizer forbids cores to its process, and so to the command.
+if "ASAN_OPTIONS" in os.environ:
+    os.environ["ASAN_OPTIONS"] += ":disable_coredump=0"
+
+
 def run(lab, *arguments, prefix=()):
     process = lab.start([*prefix, TRACEDUMP, *arguments])
     return process.wait(), process
