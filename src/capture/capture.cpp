@@ -14,9 +14,14 @@ namespace {
 // within a millisecond or so, and packets stay in order.
 constexpr std::chrono::milliseconds kShortPatience{5};
 
-// A packet is in a block that we can see at the latest this long after its timestamp: the kernel's retire timer may
-// need two periods, and CPUs stamp packets before they queue for the ring.
-constexpr Timestamp kRingLatency = (2 * PacketRing::kRetireMillis + 5) * kNanosPerMilli;
+// CPUs stamp packets before they queue for the ring.
+constexpr Timestamp kQueueLatency = 5 * kNanosPerMilli;
+
+// A packet in the ring is in a block that we can see at the latest this long after: the kernel's retire timer may need
+// two periods.
+constexpr Timestamp kRetireLatency = 2 * PacketRing::kRetireMillis * kNanosPerMilli;
+
+constexpr Timestamp kRingLatency = kQueueLatency + kRetireLatency;
 
 // How far behind the ring's latency "all judged" is told, for timestamps that a clock step or a stall moved.
 constexpr Timestamp kJudgementMargin = 300 * kNanosPerMilli;
@@ -100,6 +105,7 @@ void Capture::take_block(Source& source, RingBlock block) {
     PacketBatch batch;
     batch.block = block.lease(source.watched.ring);
     batch.packets.reserve(block.packet_count());
+    source.walked += block.packet_count();
     Timestamp latest = kAlways;
     block.for_each_packet([&](const PacketRef& packet) {
         latest = std::max(latest, packet.time);
@@ -116,6 +122,14 @@ void Capture::hand_over(PacketBatch batch) {
     if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));
 }
 
+/// Whether all that has arrived before the order to leave was walked, as of `now`, when the ring had no block for us.
+/// The kernel counts what it puts into the ring: there is no block to wait for when we have met as many.
+bool Capture::is_drained(const Source& source, Timestamp now) {
+    if (now < source.leave_from) return false;
+    const auto in_ring = source.watched.ring->statistics();
+    return source.walked >= in_ring.received - in_ring.dropped || now >= source.leave_from + kRetireLatency;
+}
+
 /// Takes a block, if there is one.
 bool Capture::serve(Source& source) {
     const Timestamp before = realtime_now();
@@ -125,7 +139,7 @@ bool Capture::serve(Source& source) {
     }
     // Whatever is older than the ring's latency is in a block that we have seen.
     source.judged_until = before - kRingLatency - kJudgementMargin;
-    source.left = before >= source.leave_at;
+    source.left = is_drained(source, before);
     PacketBatch batch;
     settle_undecided(source, batch);
     hand_over(std::move(batch));
@@ -154,7 +168,7 @@ void Capture::tell_judged() {
 void Capture::take_messages() {
     links_.inbox.silence();
     while (auto message = links_.inbox.take()) {
-        const Timestamp leave_at = realtime_now() + kRingLatency;
+        const Timestamp leave_from = realtime_now() + kQueueLatency;
         if (auto* watch = std::get_if<WatchRing>(&*message)) {
             sources_.emplace_back(std::move(*watch), ++last_serial_, icmp_errors_);
             continue;
@@ -163,7 +177,7 @@ void Capture::take_messages() {
         draining_ = draining_ || !leave;
         for (Source& source : sources_)
             if (!leave || leave->network == source.watched.network)
-                source.leave_at = std::min(source.leave_at, leave_at);
+                source.leave_from = std::min(source.leave_from, leave_from);
     }
 }
 
@@ -175,8 +189,10 @@ void Capture::wait_for_blocks() {
     for (const Source& source : sources_) {
         ready.push_back({source.watched.ring->socket(), POLLIN, 0});
         if (!source.undecided.empty()) patience = std::min(patience, kDecisionMillis);
-        if (source.leave_at == kNever) continue;
-        const Timestamp left = std::max<Timestamp>(source.leave_at - realtime_now(), 0);
+        if (source.leave_from == kNever) continue;
+        const Timestamp now = realtime_now();
+        const Timestamp next = source.leave_from + (now < source.leave_from ? 0 : kRetireLatency);
+        const Timestamp left = std::max<Timestamp>(next - now, 0);
         patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);
     }
     poll(ready.data(), ready.size(), patience);

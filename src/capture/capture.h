@@ -72,12 +72,14 @@ private:
         UndecidedPackets undecided;
         std::uint64_t settled_generation = 0;  // of `ports`, when `undecided` was last asked for
         Timestamp judged_until = kAlways;
-        Timestamp leave_at = kNever;  // when the last packet up to the order to leave has shown
+        std::uint64_t walked = 0;       // packets of the ring, so far
+        Timestamp leave_from = kNever;  // when the last packet up to the order to leave is in the ring
         bool left = false;
     };
 
     void take_messages();
     bool serve(Source& source);
+    static bool is_drained(const Source& source, Timestamp now);
     void take_block(Source& source, RingBlock block);
     void take_packet(Source& source, const PacketRef& packet, PacketBatch& batch);
     void keep(const Source& source, const PacketRef& packet, PacketBatch& batch);

@@ -40,17 +40,19 @@ void Classifier::add_successor(const Connection& ends, Timestamp time) {
 Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
                           const PortSet& ports) {
     bool in_afterlife = false;
+    bool in_bind = false;
     for (const Claim& claim : ports.claims(ends.local.port)) {
         const bool fits = role == Role::sender ? claim.socket.sends(packet.transport, ends.local, ends.remote)
                                                : claim.socket.accepts(packet.transport, ends.local, ends.remote);
         if (time < claim.birth || !fits) continue;
-        if (time <= claim.death) return Verdict::ours;
+        if (time <= claim.death && !claim.provisional) return Verdict::ours;
         in_afterlife |= claim.has_afterlife_at(time);
+        in_bind |= claim.provisional;
     }
     // A dead socket's late packets, unless its addresses are in use again: that begins with a SYN.
     if (in_afterlife && !packet.opens_connection && !is_successor(ends, time)) return Verdict::ours;
     const auto& pending = ports.pending();
-    if (std::any_of(pending.begin(), pending.end(), [&](const PendingRemote& p) {
+    if (in_bind || std::any_of(pending.begin(), pending.end(), [&](const PendingRemote& p) {
             return p.transport == packet.transport && p.opened <= time && p.remote == ends.remote;
         }))
         return Verdict::undecided;
@@ -65,7 +67,7 @@ Verdict Classifier::judge_error(const ParsedPacket& error, Direction direction, 
     Verdict verdict = Verdict::foreign;
     if (direction != Direction::outgoing) {
         for (const Claim& claim : ports.claims(sender.port))
-            if (claim.birth <= time && (claim.alive() || time - claim.death <= kErrorPatience) &&
+            if (claim.birth <= time && !claim.provisional && (claim.alive() || time - claim.death <= kErrorPatience) &&
                 claim.socket.sends(error.transport, sender, receiver))
                 return Verdict::ours;
         verdict = judge(error, Role::sender, {sender, receiver}, time, ports);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <type_traits>
 
 namespace tracedump {
 
@@ -28,11 +30,16 @@ std::uint64_t hash_of(std::span<const std::uint8_t> data, std::uint32_t length) 
 
 }  // namespace
 
+DuplicateFilter::DuplicateFilter() : kinds_(static_cast<Kind*>(std::calloc(kSets * kWays, sizeof(Kind))), std::free) {
+    static_assert(std::is_aggregate_v<Kind> && std::is_trivially_destructible_v<Kind>);  // begins to live in calloc
+    if (!kinds_) throw std::bad_alloc();
+}
+
 DuplicateFilter::Kind& DuplicateFilter::kind_of(std::uint64_t hash, Timestamp time) {
-    const auto set = kinds_.begin() + static_cast<std::ptrdiff_t>((hash >> 32) % kSets * kWays);
-    const auto end = set + kWays;
-    const auto known = std::find_if(set, end, [&](const Kind& kind) { return kind.hash == hash; });
-    const auto kind =
+    Kind* const set = &kinds_[(hash >> 32) % kSets * kWays];
+    Kind* const end = set + kWays;
+    Kind* const known = std::find_if(set, end, [&](const Kind& kind) { return kind.hash == hash; });
+    Kind* const kind =
         known != end ? known : std::min_element(set, end, [](const Kind& a, const Kind& b) { return a.last < b.last; });
     if (known == end || kind->last + kWindow < time) *kind = Kind{hash, time, {}};
     kind->last = time;

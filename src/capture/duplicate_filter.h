@@ -8,8 +8,9 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "util/clock.h"
 
@@ -23,7 +24,7 @@ public:
     /// A packet needs less than this from device to device, queueing disciplines included.
     static constexpr Timestamp kWindow = kNanosPerSecond;
 
-    DuplicateFilter() : kinds_(kSets * kWays) {}
+    DuplicateFilter();
 
     /// Whether this packet was recorded already, when another device saw it. `data` begins at the network header.
     bool is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, DeviceId device,
@@ -41,13 +42,14 @@ private:
     /// Packets that look the same.
     struct Kind {
         std::uint64_t hash = 0;
-        Timestamp last = kAlways;
+        Timestamp last = 0;
         std::array<Seen, kDevices> seen{};
     };
 
     Kind& kind_of(std::uint64_t hash, Timestamp time);
 
-    std::vector<Kind> kinds_;
+    // All zeros at first, as the kernel's fresh pages are: a short capture touches few of ten MiB.
+    std::unique_ptr<Kind[], decltype(&std::free)> kinds_;
 };
 
 }  // namespace tracedump

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "util/background_close.h"
 #include "util/error.h"
 
 namespace tracedump {
@@ -108,7 +109,11 @@ PacketRing::PacketRing(std::size_t mebibytes) : socket_(open_packet_socket()), b
     bind_to_all_interfaces(socket_.get());
 }
 
-PacketRing::~PacketRing() { munmap(memory_, block_count_ * kBlockSize); }
+PacketRing::~PacketRing() {
+    munmap(memory_, block_count_ * kBlockSize);
+    // Which waits for two RCU grace periods and frees the ring: 25 ms (packet_release in net/packet/af_packet.c).
+    close_in_background(std::move(socket_));
+}
 
 bool PacketRing::block_ready() const {
     // acquire: the kernel wrote the block before it wrote this status.

@@ -131,9 +131,14 @@ void Adopter::look_through(pid_t pid, Process& process) {
         descriptors = proc_.descriptors(pid, tid);
     }
     UniqueFd pidfd;
+    Inodes direct;
     for (const ProcFs::Descriptor& descriptor : descriptors) {
         if (descriptor.kind == ProcFs::Descriptor::Kind::io_uring) {
             uses_io_uring(pid);
+            for (const std::uint64_t inode : proc_.sockets_of_io_uring(pid, tid, descriptor.fd)) {
+                seen_now_.insert(inode);
+                if (!settled_.contains(inode)) direct.insert(inode);
+            }
             continue;
         }
         seen_now_.insert(descriptor.inode);
@@ -143,6 +148,8 @@ void Adopter::look_through(pid_t pid, Process& process) {
         const UniqueFd socket = borrow_descriptor(pidfd, descriptor.fd, error);
         if (socket && adopt(socket, process)) settled_.insert(descriptor.inode);
     }
+    if (direct.empty()) return;
+    for (const std::uint64_t inode : by_inode_(direct)) settled_.insert(inode);
 }
 
 /// Whether the socket needs no further look.

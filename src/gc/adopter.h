@@ -1,15 +1,19 @@
 // Finds sockets of traced processes that no system call showed: received from another process (SCM_RIGHTS, unix(7)), or
-// opened and connected through an io_uring. Looks through the processes' descriptors (/proc/PID/fd), which costs some
-// microseconds for each: soon after their number has changed, now and then in any case, and all the time where there
-// is an io_uring; but never for more than a few hundredths of a CPU. gc thread.
+// opened and connected through an io_uring, there perhaps as one of its own descriptors, which nobody can borrow: those
+// are known by their inodes, which the kernel's table of sockets has too. Looks through the processes' descriptors
+// (/proc/PID/fd), which costs some microseconds for each: soon after their number has changed, now and then in any
+// case, and all the time where there is an io_uring; but never for more than a few hundredths of a CPU. gc thread.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "ports/networks.h"
 #include "ports/socket_news.h"
@@ -20,9 +24,15 @@ namespace tracedump {
 class Adopter {
 public:
     using Clock = std::chrono::steady_clock;
+    using Inodes = std::unordered_set<std::uint64_t>;
 
-    /// Both borrowed. Where there are hooks, they see what an io_uring does, and are told which sockets are adopted.
-    Adopter(Networks& networks, SocketNews& news) : networks_(networks), news_(news) {}
+    /// Claims those of the sockets with these inodes that are in use, and returns which they were.
+    using AdoptByInode = std::function<std::vector<std::uint64_t>(const Inodes&)>;
+
+    /// The first two are borrowed. Where there are hooks, they see what an io_uring does, and are told which sockets
+    /// are adopted.
+    Adopter(Networks& networks, SocketNews& news, AdoptByInode by_inode)
+        : networks_(networks), news_(news), by_inode_(std::move(by_inode)) {}
 
     void process_began(pid_t pid);
     void process_ended(pid_t pid) { processes_.erase(pid); }
@@ -47,10 +57,11 @@ private:
 
     Networks& networks_;
     SocketNews& news_;
+    const AdoptByInode by_inode_;
     const ProcFs proc_;
     std::map<pid_t, Process> processes_;
-    std::unordered_set<std::uint64_t> settled_;   // inodes of sockets that need no further look
-    std::unordered_set<std::uint64_t> seen_now_;  // since the last look at all
+    Inodes settled_;   // of sockets that need no further look
+    Inodes seen_now_;  // since the last look at all
     Clock::time_point next_all_{};
     Clock::time_point next_changed_{};
     Clock::time_point next_io_uring_ = Clock::time_point::max();

@@ -20,6 +20,11 @@ bool is_row_of(const SocketRow& row, const SocketInfo& socket) {
     return !socket.remote || row.remote == *socket.remote;
 }
 
+Families families_of(const SocketRow& row) {
+    if (row.local.address.is_v4()) return Families::v4;
+    return row.local.address.is_wildcard() && !row.only_v6 ? Families::both : Families::v6;
+}
+
 }  // namespace
 
 void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
@@ -116,6 +121,25 @@ void Collector::adopt_flows() {
         const SocketInfo flow{row.cookie, row.transport, families, row.local, row.remote};
         registry_.claim(std::span(&flow, 1), connection->second);
     }
+}
+
+std::vector<std::uint64_t> Collector::adopt(const std::unordered_set<std::uint64_t>& inodes, Timestamp now) {
+    const auto rows = table_.list();
+    if (!rows) return {};
+    std::vector<std::uint64_t> found;
+    std::vector<SocketInfo> sockets;
+    for (const SocketRow& row : *rows) {
+        const bool tcp = row.transport == Transport::tcp;
+        if (row.cookie == 0 || !inodes.contains(row.inode)) continue;
+        if (tcp && !row.connected() && row.state != SocketState::listening) continue;
+        found.push_back(row.inode);
+        if (registry_.find(row.cookie)) continue;
+        const auto remote = tcp && row.connected() ? std::optional(row.remote) : std::nullopt;
+        const bool bound = true;  // as far as anyone can tell now
+        sockets.push_back({row.cookie, row.transport, families_of(row), row.local, remote, bound});
+    }
+    if (!sockets.empty()) registry_.claim(sockets, now);
+    return found;
 }
 
 bool Collector::tail_settled() {

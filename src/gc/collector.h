@@ -12,6 +12,7 @@
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "gc/socket_table.h"
 #include "ports/port_registry.h"
@@ -28,6 +29,9 @@ public:
 
     /// Compares the registry with the table.
     void sweep(Timestamp now);
+
+    /// Claims those of the sockets with these inodes that are in use, and returns which they were.
+    std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes, Timestamp now);
 
     /// Whether no TCP connection of the application has a FIN or its ACK to come.
     bool tail_settled();

@@ -10,7 +10,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTailCheck{5};
+// A peer that answers at once closes within a millisecond; one that does not may take a second. A look costs a walk
+// through all of the kernel's TCP table.
+constexpr milliseconds kFirstTailPause{1};
+constexpr milliseconds kLongestTailPause{16};
+
 constexpr milliseconds kIdleWait{60'000};
 // How long news may lie before they are read, if no packet calls for them sooner.
 constexpr milliseconds kNewsWait{50};
@@ -33,7 +37,7 @@ void Gc::run() {
 }
 
 void Gc::wait() {
-    auto until = std::min(Clock::now() + (tail_deadline_ ? kTailCheck : kIdleWait), adopter_.next_due());
+    auto until = std::min(Clock::now() + (tail_deadline_ ? tail_pause_ : kIdleWait), adopter_.next_due());
     if (links_.news.hooked()) until = std::min(until, Clock::now() + kNewsWait);
     // poll(2) passes over a negative descriptor.
     std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}, {links_.news.fd(), POLLIN, 0}};
@@ -53,6 +57,7 @@ bool Gc::take_messages() {
         if (std::holds_alternative<StopCollecting>(*message)) return false;
         if (const auto* tail = std::get_if<AwaitTail>(&*message)) {
             tail_deadline_ = Clock::now() + tail->patience;
+            tail_pause_ = kFirstTailPause;
         } else if (const auto* watch = std::get_if<WatchNetwork>(&*message)) {
             watches_.push_back(watch->watch);
         } else if (const auto* leave = std::get_if<LeaveNetwork>(&*message)) {
@@ -81,9 +86,20 @@ void Gc::attend(SocketWatch& watch) {
     if (watch.take_idle()) links_.session.post(NetworkIdle{watch.network()});
 }
 
+/// In which network they are, their inodes do not tell.
+std::vector<std::uint64_t> Gc::adopt(const Adopter::Inodes& inodes) {
+    std::vector<std::uint64_t> found;
+    for (const auto& watch : watches_) {
+        const auto here = watch->adopt(inodes);
+        found.insert(found.end(), here.begin(), here.end());
+    }
+    return found;
+}
+
 void Gc::check_tail() {
     const bool settled =
         std::all_of(watches_.begin(), watches_.end(), [](const auto& watch) { return watch->tail_settled(); });
+    tail_pause_ = std::min(tail_pause_ * 2, kLongestTailPause);
     if (Clock::now() < *tail_deadline_ && !settled) return;
     tail_deadline_.reset();
     links_.session.post(TailSettled{});

@@ -29,7 +29,9 @@ public:
         const CaptureCounters& capture;
     };
 
-    explicit Gc(const Links& links) : links_(links), adopter_(links.networks, links.news) {}
+    explicit Gc(const Links& links)
+        : links_(links),
+          adopter_(links.networks, links.news, [this](const Adopter::Inodes& inodes) { return adopt(inodes); }) {}
 
     /// The thread's body: returns after StopCollecting.
     void run();
@@ -41,11 +43,13 @@ private:
     bool take_messages();
     void attend(SocketWatch& watch);
     void check_tail();
+    std::vector<std::uint64_t> adopt(const Adopter::Inodes& inodes);
 
     Links links_;
     std::vector<std::shared_ptr<SocketWatch>> watches_;
     Adopter adopter_;
     std::optional<Clock::time_point> tail_deadline_;  // while the session waits for the tail
+    std::chrono::milliseconds tail_pause_{};          // between two looks at it
 };
 
 }  // namespace tracedump

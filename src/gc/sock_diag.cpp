@@ -47,6 +47,7 @@ SocketRow row_of(const inet_diag_msg& message, Transport transport) {
     row.cookie = static_cast<SocketCookie>(message.id.idiag_cookie[1]) << 32 | message.id.idiag_cookie[0];
     row.transport = transport;
     row.state = static_cast<SocketState>(message.idiag_state);
+    row.inode = message.idiag_inode;
     row.local = {address_of(message.idiag_family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
     row.remote = {address_of(message.idiag_family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
     return row;
@@ -74,6 +75,8 @@ int read_attribute(const nlattr* attribute, void* data) {
     auto& row = *static_cast<SocketRow*>(data);
     if (mnl_attr_get_type(attribute) == INET_DIAG_PROTOCOL && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0) {
         if (const auto transport = transport_of(mnl_attr_get_u8(attribute))) row.transport = *transport;
+    } else if (mnl_attr_get_type(attribute) == INET_DIAG_SKV6ONLY && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0) {
+        row.only_v6 = mnl_attr_get_u8(attribute) != 0;
     } else if (mnl_attr_get_type(attribute) == INET_DIAG_ULP_INFO) {
         mnl_attr_parse_nested(attribute, read_upper_layer, &row);
     }

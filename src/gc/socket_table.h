@@ -33,6 +33,8 @@ struct SocketRow {
     Endpoint local;
     Endpoint remote;          // port 0: not connected
     std::uint32_t token = 0;  // see list_flows(): the connection, as this end calls it
+    std::uint64_t inode = 0;  // 0: the table does not tell, or no descriptor has it any more
+    bool only_v6 = false;     // of an IPv6 socket: IPV6_V6ONLY
 
     bool connected() const { return remote.port != 0; }
     bool operator==(const SocketRow&) const = default;

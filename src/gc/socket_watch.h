@@ -44,6 +44,11 @@ public:
     /// Sweeps if it is time, and forgets dead claims whose packets have all been judged.
     void sweep_if_due(Timestamp judged_until);
 
+    /// See Collector.
+    std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes) {
+        return collector_.adopt(inodes, realtime_now());
+    }
+
     bool tail_settled() { return collector_.tail_settled(); }
 
     /// Whether this network can be left: for a while nothing of the application was there. True once each while.

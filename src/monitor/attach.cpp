@@ -45,12 +45,14 @@ std::vector<pid_t> attach_process(pid_t pid, long options) {
 
     std::set<pid_t> seized;
     std::set<pid_t> ended;  // zombies and those that went away in between
-    // A thread that is not seized yet may start another behind our back, so look again until a look finds nothing new.
-    for (bool found_new = true; found_new;) {
-        found_new = false;
+    // A thread that is not seized yet may start another behind our back, so look again until two looks have found
+    // nothing new: one may pass over threads, as the kernel counts its way through them while others end
+    // (proc_task_readdir in fs/proc/base.c).
+    for (int in_vain = 0; in_vain < 2;) {
+        ++in_vain;
         for (const pid_t tid : proc.threads(pid)) {
             if (seized.contains(tid) || ended.contains(tid)) continue;
-            found_new = true;
+            in_vain = 0;
             const int error = ptrace_calls::seize(tid, options);
             if (error == 0) {
                 seized.insert(tid);

@@ -55,48 +55,41 @@ UniqueFd CallSensor::borrow(Tracee& tracee, int fd) {
     return socket;
 }
 
-std::optional<SocketInfo> CallSensor::look(Tracee& tracee, int fd) {
-    const UniqueFd socket = borrow(tracee, fd);
-    if (!socket) return std::nullopt;
-    return inspect_socket(socket);
-}
-
 void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
     if (call.kind == NetCall::Kind::pidfd_getfd) {
         tracee.under_way.emplace().kind = call.kind;
         return;
     }
-    const UniqueFd socket = borrow(tracee, call.fd);
+    UniqueFd socket = borrow(tracee, call.fd);
     if (!socket) return;
     const auto info = inspect_socket(socket);
     if (!info) return;
     auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
     if (!registry) return;
-    Entry entry{call, read, *info, std::move(registry)};
+    Entry entry{call, read, std::move(socket), *info, std::move(registry)};
     if (call.kind == NetCall::Kind::bind)
         enter_bind(tracee, entry);
     else if (info->transport == Transport::tcp)
         enter_tcp(tracee, entry);
     else
-        enter_udp(tracee, std::move(entry), socket);
+        enter_udp(tracee, entry);
 }
 
-void CallSensor::enter_bind(Tracee& tracee, const Entry& entry) {
+void CallSensor::enter_bind(Tracee& tracee, Entry& entry) {
     if (entry.socket.local.port != 0) {  // bound already: this bind will fail
         entry.registry->claim(entry.socket, realtime_now());
         return;
     }
     const auto address = read_address(entry.call, entry.read);
-    if (address && address->endpoint && address->endpoint->port != 0) {
-        SocketInfo wanted = entry.socket;
-        wanted.local = *address->endpoint;
-        wanted.bound = true;
-        entry.registry->claim(wanted, realtime_now());
-    }
-    await_exit(tracee, entry);
+    CallUnderWay& under_way = await_exit(tracee, entry);
+    if (!address || !address->endpoint || address->endpoint->port == 0) return;
+    // The port may be a stranger's, and then bind fails; or another thread may yet write another one.
+    SocketInfo wanted = entry.socket;
+    wanted.local = *address->endpoint;
+    under_way.window = entry.registry->open_bind_window(wanted, under_way.began);
 }
 
-void CallSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) {
+void CallSensor::enter_udp(Tracee& tracee, Entry& entry) {
     const NetCall& call = entry.call;
     if (call.kind == NetCall::Kind::listen) return;
     const bool wants_address = entry.socket.local.port == 0 || call.kind == NetCall::Kind::connect;
@@ -106,8 +99,8 @@ void CallSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) 
         return;
     }
     if (entry.socket.local.port == 0) {
-        choose_udp_port(socket);
-        if (const auto bound = inspect_socket(socket)) entry.socket = *bound;
+        choose_udp_port(entry.borrowed);
+        if (const auto bound = inspect_socket(entry.borrowed)) entry.socket = *bound;
     }
     if (entry.socket.local.port != 0) {
         entry.registry->claim(entry.socket, realtime_now());
@@ -117,7 +110,7 @@ void CallSensor::enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket) 
     }
 }
 
-void CallSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
+void CallSensor::enter_tcp(Tracee& tracee, Entry& entry) {
     const SocketInfo& socket = entry.socket;
     if (entry.call.kind == NetCall::Kind::listen) {
         if (socket.local.port != 0)
@@ -132,7 +125,12 @@ void CallSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
         return;
     }
     const auto address = read_address(entry.call, entry.read);
-    if (!address) return;
+    if (!address) {
+        // Not in memory yet, perhaps (see peek): without the remote, the port is all that can be known, and later.
+        await_exit(tracee, entry);
+        ask_soon(tracee);
+        return;
+    }
     if (address->unspecified_family) {
         await_exit(tracee, entry).dissolves = true;
         return;
@@ -146,22 +144,28 @@ void CallSensor::enter_tcp(Tracee& tracee, const Entry& entry) {
         await_port(tracee, entry, remote);
 }
 
-CallUnderWay& CallSensor::await_exit(Tracee& tracee, const Entry& entry) {
+CallUnderWay& CallSensor::await_exit(Tracee& tracee, Entry& entry) {
     CallUnderWay under_way;
     under_way.kind = entry.call.kind;
     under_way.fd = entry.call.fd;
+    under_way.socket = std::move(entry.borrowed);
     under_way.cookie = entry.socket.cookie;
+    under_way.began = realtime_now();
     under_way.registry = entry.registry;
     return tracee.under_way.emplace(std::move(under_way));
 }
 
-void CallSensor::await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote) {
+void CallSensor::await_port(Tracee& tracee, Entry& entry, const Endpoint& remote) {
     CallUnderWay& under_way = await_exit(tracee, entry);
     const SocketInfo& socket = entry.socket;
-    under_way.window = entry.registry->open_window(socket.cookie, socket.transport, remote, realtime_now());
+    under_way.window = entry.registry->open_window(socket.cookie, socket.transport, remote, under_way.began);
     under_way.remote = remote;
     // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
     under_way.stale_port = socket.local.port;
+    ask_soon(tracee);
+}
+
+void CallSensor::ask_soon(Tracee& tracee) {
     blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
 }
 
@@ -184,16 +188,29 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
     if (tracee.under_way->kind == NetCall::Kind::pidfd_getfd) {
         const int given = static_cast<int>(result);
         if (result >= 0) adopt(tracee, std::span(&given, 1));
-    } else if (!tracee.under_way->settled) {
-        const auto info = look(tracee, tracee.under_way->fd);
-        if (!info || info->cookie != tracee.under_way->cookie) {
-            // Another thread has closed the descriptor, or put another socket in its place.
-            abandon(tracee);
-            return;
+    } else {
+        adopt_in_its_place(tracee);
+        if (!tracee.under_way->settled) {
+            const auto info = inspect_socket(tracee.under_way->socket);
+            if (!info) return abandon(tracee);
+            settle(tracee, *info);
         }
-        settle(tracee, *info);
     }
     tracee.under_way.reset();
+}
+
+/// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
+/// close and open): then that is the one that was connected or bound.
+void CallSensor::adopt_in_its_place(Tracee& tracee) {
+    const CallUnderWay& call = *tracee.under_way;
+    const UniqueFd socket = borrow(tracee, call.fd);
+    if (!socket) return;
+    auto info = inspect_socket(socket);
+    if (!info || info->cookie == call.cookie || info->local.port == 0) return;
+    const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
+    if (!registry || registry->find(info->cookie)) return;
+    if (info->transport == Transport::tcp && !info->remote) info->remote = call.remote;
+    registry->claim(*info, call.began);
 }
 
 void CallSensor::abandon(Tracee& tracee) {
@@ -242,9 +259,8 @@ void CallSensor::ask_again(Clock::time_point now) {
         ++entry;  // settle() takes the current one out
         if (blocked.next > now) continue;
         Tracee& tracee = *blocked.tracee;
-        const auto info = look(tracee, tracee.under_way->fd);
-        if (info && info->cookie == tracee.under_way->cookie && info->local.port != 0 &&
-            info->local.port != tracee.under_way->stale_port) {
+        const auto info = inspect_socket(tracee.under_way->socket);
+        if (info && info->local.port != 0 && info->local.port != tracee.under_way->stale_port) {
             settle(tracee, *info);
         } else {
             blocked.pause = std::min(blocked.pause * 2, kLongestPause);

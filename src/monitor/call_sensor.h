@@ -4,7 +4,7 @@
 //   UDP, any call that sends or connects   the port is chosen and published at entry; no exit stop
 //   TCP connect (or fast open)             the remote is published at entry as pending, the port as soon as the kernel
 //                                          has chosen it: at the exit stop, or earlier by asking when it blocks
-//   bind with a port                       published at entry, corrected at exit
+//   bind with a port                       published at entry as provisional, settled at exit
 //   bind to port 0, listen without bind    published at exit: nothing can arrive before
 //   pidfd_getfd                            the socket that it returns, at exit
 #pragma once
@@ -57,24 +57,26 @@ private:
     struct Entry {
         const NetCall& call;
         const ReadMemory& read;
+        UniqueFd borrowed;
         SocketInfo socket;
         std::shared_ptr<PortRegistry> registry;
     };
 
-    std::optional<SocketInfo> look(Tracee& tracee, int fd);
     void adopt(Tracee& tracee, std::span<const int> descriptors);
     UniqueFd borrow(Tracee& tracee, int fd);
-    void enter_udp(Tracee& tracee, Entry entry, const UniqueFd& socket);
-    void enter_tcp(Tracee& tracee, const Entry& entry);
-    void enter_bind(Tracee& tracee, const Entry& entry);
-    CallUnderWay& await_exit(Tracee& tracee, const Entry& entry);
-    void await_port(Tracee& tracee, const Entry& entry, const Endpoint& remote);
+    void enter_udp(Tracee& tracee, Entry& entry);
+    void enter_tcp(Tracee& tracee, Entry& entry);
+    void enter_bind(Tracee& tracee, Entry& entry);
+    static CallUnderWay& await_exit(Tracee& tracee, Entry& entry);
+    void await_port(Tracee& tracee, Entry& entry, const Endpoint& remote);
+    void ask_soon(Tracee& tracee);
+    void adopt_in_its_place(Tracee& tracee);
     void settle(Tracee& tracee, SocketInfo info);
 
     Networks& networks_;
     SocketNews& news_;  // of which hooks are to know what is found
     MonitorCounters& counters_;
-    std::map<pid_t, Blocked> blocked_;  // tracees with a window open, by tid
+    std::map<pid_t, Blocked> blocked_;  // tracees in a connect whose port is not known yet, by tid
 };
 
 }  // namespace tracedump

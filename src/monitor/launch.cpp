@@ -14,6 +14,7 @@
 #include "monitor/ptrace_calls.h"
 #include "monitor/seccomp_filter.h"
 #include "util/error.h"
+#include "util/procfs.h"
 
 namespace tracedump {
 
@@ -86,6 +87,21 @@ int become_command(const ChildPlan& plan) {
     _exit(exit_status_of_exec_error(error));
 }
 
+/// What the command has inherited is its own from here on: a socket that it closes is to be closed, a pipe's reader
+/// that ends to be gone. Descriptors of ours are closed on exec; what is not was there before us. Warnings still need
+/// standard error.
+void let_go_of_inherited_descriptors() {
+    const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int fd : ProcFs().open_descriptors(getpid())) {
+        const int flags = fcntl(fd, F_GETFD);
+        if (fd == STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) != 0) continue;
+        if (fd > STDERR_FILENO)
+            close(fd);
+        else if (null)
+            dup3(null.get(), fd, O_CLOEXEC);
+    }
+}
+
 }  // namespace
 
 UserIdentity look_up_user(const std::string& name) {
@@ -125,6 +141,7 @@ Launched launch(const LaunchPlan& plan, long ptrace_options, const std::function
                                ? "cannot trace the command (it may take CAP_SYS_PTRACE, or we are traced ourselves)"
                                : "cannot trace the command");
     }
+    let_go_of_inherited_descriptors();
     if (before_start) before_start(child);
     [[maybe_unused]] const auto n = write(go.write_end.get(), "", 1);
     return {child, std::move(report.read_end)};

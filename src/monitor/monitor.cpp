@@ -1,13 +1,16 @@
 #include "monitor/monitor.h"
 
+#include <linux/kcmp.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <exception>
 
 #include "monitor/attach.h"
@@ -52,10 +55,24 @@ std::optional<pid_t> tgid_of(pid_t tid) {
     return tgid ? std::optional(static_cast<pid_t>(*tgid)) : std::nullopt;
 }
 
+/// Threads of one process do, but for unshare(CLONE_FILES). Kernels without kcmp(2) cannot tell.
+bool share_descriptors(pid_t one, pid_t other) {
+    const auto result = syscall(SYS_kcmp, one, other, KCMP_FILES, 0, 0);
+    return result == 0 || (result < 0 && errno == ENOSYS);
+}
+
+/// By whole words, which lie in one page each: what is beyond may not be mapped.
 bool read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> into) {
-    iovec local{into.data(), into.size()};
-    iovec remote{reinterpret_cast<void*>(address), into.size()};
-    return process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(into.size());
+    while (!into.empty()) {
+        const std::size_t skipped = address % sizeof(long);
+        long word = 0;
+        if (ptrace_calls::peek(tid, address - skipped, word) != 0) return false;
+        const std::size_t size = std::min(sizeof word - skipped, into.size());
+        std::memcpy(into.data(), reinterpret_cast<const std::byte*>(&word) + skipped, size);
+        into = into.subspan(size);
+        address += size;
+    }
+    return true;
 }
 
 }  // namespace
@@ -75,6 +92,7 @@ void Monitor::run() {
     } catch (const std::exception& error) {
         ended.error = error.what();
     }
+    tracees_.clear();  // with the sockets that are borrowed for calls under way
     links_.session.post(ended);
 }
 
@@ -103,7 +121,9 @@ void Monitor::begin_command(LaunchPlan& plan) {
 
 void Monitor::begin_processes() {
     stop_at_calls_ = !hooked_;
-    for (const pid_t pid : targets_.pids) {
+    for (const pid_t target : targets_.pids) {
+        const pid_t pid = tgid_of(target).value_or(target);  // a thread stands for its process
+        if (processes_.contains(pid)) continue;
         links_.news.watch(pid, 0);
         for (const pid_t tid : attach_process(pid, kFollow)) {
             Tracee& tracee = tracee_of(tid);
@@ -428,13 +448,14 @@ void Monitor::resume(const Tracee& tracee, int signal) {
 }
 
 void Monitor::adopt_sockets_of_targets() {
-    // Any living thread of a process will do: they share their descriptors but for unshare(CLONE_FILES).
-    std::unordered_set<pid_t> seen;
+    std::unordered_map<pid_t, std::vector<pid_t>> looked_at;  // by process: a thread for each table of descriptors
     for (auto& [tid, tracee] : tracees_) {
-        const pid_t process = tracee.tgid;
-        if (seen.contains(process) || (process == tid && ProcFs().descriptors(process, tid).empty())) continue;
-        seen.insert(process);
+        auto& others = looked_at[tracee.tgid];
+        const auto shares = [mine = tid](pid_t other) { return share_descriptors(mine, other); };
+        if (std::any_of(others.begin(), others.end(), shares)) continue;
         sensor_.adopt_open_sockets(tracee);
+        // A leader that is a zombie has none any more, and stands for nobody.
+        if (!ProcFs().descriptors(tracee.tgid, tid).empty() || tid != tracee.tgid) others.push_back(tid);
     }
 }
 

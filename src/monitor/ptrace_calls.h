@@ -26,6 +26,14 @@ inline int go_to_syscall(pid_t tid, int signal) { return request(PTRACE_SYSCALL,
 
 inline int event_message(pid_t tid, unsigned long& message) { return request(PTRACE_GETEVENTMSG, tid, 0, &message); }
 
+/// The word at an address that is a multiple of its size. Never waits for a page that the tracee's own threads have to
+/// provide (userfaultfd(2)), as process_vm_readv(2) does: without permission to retry, such a fault fails.
+inline int peek(pid_t tid, std::uintptr_t address, long& word) {
+    errno = 0;
+    word = ptrace(PTRACE_PEEKDATA, tid, address, 0L);
+    return errno;
+}
+
 /// info.op is PTRACE_SYSCALL_INFO_NONE, ENTRY, EXIT or SECCOMP.
 inline int syscall_info(pid_t tid, __ptrace_syscall_info& info) {
     const long size = ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, &info);

@@ -19,9 +19,11 @@ namespace tracedump {
 struct CallUnderWay {
     NetCall::Kind kind = NetCall::Kind::connect;
     int fd = -1;
+    UniqueFd socket;  // borrowed for as long as the call has it, whatever other threads do to the descriptor
     SocketCookie cookie = 0;
+    Timestamp began = kAlways;
     std::shared_ptr<PortRegistry> registry;  // of the socket's network
-    std::optional<std::uint64_t> window;     // of a connect whose port was not known at entry
+    std::optional<std::uint64_t> window;     // of a connect whose port was not known at entry, or of a bind
     std::optional<Endpoint> remote;          // that it asked for
     std::uint16_t stale_port = 0;            // which the socket may still show from a connection before
     bool dissolves = false;                  // connect to AF_UNSPEC

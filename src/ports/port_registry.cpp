@@ -85,15 +85,35 @@ std::uint64_t PortRegistry::open_window(SocketCookie cookie, Transport transport
     return window;
 }
 
+std::uint64_t PortRegistry::open_bind_window(const SocketInfo& socket, Timestamp opened) {
+    std::lock_guard lock(mutex_);
+    const std::uint64_t window = ++last_window_;
+    const Claim claim{socket, opened, kNever, true};
+    filter_->admit(socket.transport, socket.local.port);
+    binds_.emplace(window, claim);
+    current_.insert(claim);
+    publish_locked();
+    return window;
+}
+
 void PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
     std::lock_guard lock(mutex_);
-    const auto& pending = current_.pending();
-    const auto open = std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
-    if (open == pending.end()) return;
-    const PendingRemote was = *open;
-    current_.remove_pending(window);
-    if (socket) claim_locked(*socket, was.opened);
-    filter_->dismiss(was.remote);  // now that its port passes
+    if (const auto bind = binds_.find(window); bind != binds_.end()) {
+        const Claim was = bind->second;
+        binds_.erase(bind);
+        current_.withdraw(was.socket.local.port, was.socket.cookie);
+        if (socket) claim_locked(*socket, was.birth);
+        filter_->dismiss(was.socket.transport, was.socket.local.port);
+    } else {
+        const auto& pending = current_.pending();
+        const auto open =
+            std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
+        if (open == pending.end()) return;
+        const PendingRemote was = *open;
+        current_.remove_pending(window);
+        if (socket) claim_locked(*socket, was.opened);
+        filter_->dismiss(was.remote);  // now that its port passes
+    }
     publish_locked();
 }
 
@@ -157,7 +177,7 @@ bool PortRegistry::has_twin(const SocketInfo& socket) const {
 
 bool PortRegistry::idle() const {
     std::lock_guard lock(mutex_);
-    return sockets_.empty() && current_.pending().empty();
+    return sockets_.empty() && current_.pending().empty() && binds_.empty();
 }
 
 std::vector<Claim> PortRegistry::living() const {

@@ -47,8 +47,11 @@ public:
     /// A TCP connect to `remote` begins: returns the window's number for close_window.
     std::uint64_t open_window(SocketCookie cookie, Transport transport, const Endpoint& remote, Timestamp opened);
 
+    /// A bind begins that may give `socket` the port that it has here: returns the window's number for close_window.
+    std::uint64_t open_bind_window(const SocketInfo& socket, Timestamp opened);
+
     /// The window's socket turned out to be `socket` (its claim reaches back to the window's opening; port 0: the
-    /// connect failed without one), or is not to be known. A window that is closed already is ignored.
+    /// call failed without one), or is not to be known. A window that is closed already is ignored.
     void close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
 
     /// These sockets are gone since `death`. Their claims stay for packets up to then. Unknown cookies are ignored.
@@ -65,7 +68,7 @@ public:
     /// Whether a living socket has the same ends.
     bool has_twin(const SocketInfo& socket) const;
 
-    /// Whether no socket is alive and no connect under way.
+    /// Whether no socket is alive and no connect or bind under way.
     bool idle() const;
 
     /// What is alive, for a sweep.
@@ -104,6 +107,7 @@ private:
     Graveyard dead_tcp_;                               // these have an afterlife
     std::vector<std::string> changes_;                 // to be told when they are in force
     std::uint64_t last_window_ = 0;
+    std::map<std::uint64_t, Claim> binds_;  // provisional claims of binds under way, by window
     Totals totals_;
     std::map<Transport, std::bitset<65536>> ports_ever_;
 };

@@ -60,20 +60,26 @@ void PortSet::insert(const Claim& claim) {
 void PortSet::replace_living(std::uint16_t port, SocketCookie cookie, const Claim& claim) {
     edit(port, [&](std::vector<Claim>& claims) {
         for (Claim& c : claims)
-            if (c.socket.cookie == cookie && c.alive()) c = claim;
+            if (c.socket.cookie == cookie && c.alive() && !c.provisional) c = claim;
     });
 }
 
 void PortSet::kill(std::uint16_t port, SocketCookie cookie, Timestamp death) {
     edit(port, [&](std::vector<Claim>& claims) {
         for (Claim& c : claims)
-            if (c.socket.cookie == cookie && c.alive()) c.death = death;
+            if (c.socket.cookie == cookie && c.alive() && !c.provisional) c.death = death;
     });
 }
 
 void PortSet::forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death) {
     edit(port, [&](std::vector<Claim>& claims) {
         std::erase_if(claims, [&](const Claim& c) { return c.socket.cookie == cookie && c.death == death; });
+    });
+}
+
+void PortSet::withdraw(std::uint16_t port, SocketCookie cookie) {
+    edit(port, [&](std::vector<Claim>& claims) {
+        std::erase_if(claims, [&](const Claim& c) { return c.socket.cookie == cookie && c.provisional; });
     });
 }
 

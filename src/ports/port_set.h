@@ -49,6 +49,8 @@ public:
     void kill(std::uint16_t port, SocketCookie cookie, Timestamp death);
     /// Forgets the claims of `cookie` on `port` that died at `death`.
     void forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death);
+    /// Takes out the provisional claims of `cookie` on `port`, as if there had been none.
+    void withdraw(std::uint16_t port, SocketCookie cookie);
     void add_pending(const PendingRemote& pending) { pending_.push_back(pending); }
     void remove_pending(std::uint64_t window) {
         std::erase_if(pending_, [&](const PendingRemote& p) { return p.window == window; });

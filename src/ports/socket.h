@@ -64,6 +64,7 @@ struct Claim {
     SocketInfo socket;
     Timestamp birth = kAlways;
     Timestamp death = kNever;
+    bool provisional = false;  // a bind is under way that may fail: until it has returned, packets are undecided
 
     bool alive() const { return death == kNever; }
     bool has_afterlife_at(Timestamp time) const {
@@ -72,7 +73,7 @@ struct Claim {
     bool operator==(const Claim&) const = default;
 };
 
-/// A TCP socket that is connecting and whose local port the kernel has yet to choose. Packets to and from `remote`
+/// A socket that is connecting and whose local port the kernel has yet to choose. Packets to and from `remote`
 /// since `opened` are undecided until its window closes.
 struct PendingRemote {
     std::uint64_t window = 0;

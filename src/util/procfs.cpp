@@ -16,6 +16,8 @@ namespace tracedump {
 
 namespace {
 
+constexpr std::string_view kSocket = "socket:[";
+
 /// Calls visit(number, folder's descriptor, name) for each entry of a folder whose name is a number.
 template <typename Visit>
 void for_each_numbered_entry(const std::string& path, Visit visit) {
@@ -70,8 +72,31 @@ std::int64_t ProcFs::descriptor_count(pid_t pid) const {
     return stat(fmt::format("{}/{}/fd", root_, pid).c_str(), &status) == 0 ? status.st_size : 0;
 }
 
+std::vector<int> ProcFs::open_descriptors(pid_t pid) const {
+    std::vector<int> found;
+    for_each_numbered_entry(fmt::format("{}/{}/fd", root_, pid), [&](int fd, int folder, const char*) {
+        if (fd != folder) found.push_back(fd);
+    });
+    return found;
+}
+
+std::vector<std::uint64_t> ProcFs::sockets_of_io_uring(pid_t pid, pid_t tid, int fd) const {
+    // "UserFiles: 2" and then "    0: socket:[123]" for each that is in use (io_uring/fdinfo.c).
+    std::ifstream info(fmt::format("{}/{}/task/{}/fdinfo/{}", root_, pid, tid, fd));
+    std::vector<std::uint64_t> inodes;
+    bool files = false;
+    for (std::string line; std::getline(info, line);) {
+        if (!line.starts_with(' ')) files = line.starts_with("UserFiles:");
+        const auto at = line.find(kSocket);
+        if (!files || at == std::string::npos) continue;
+        std::uint64_t inode = 0;
+        std::from_chars(line.data() + at + kSocket.size(), line.data() + line.size(), inode);
+        inodes.push_back(inode);
+    }
+    return inodes;
+}
+
 std::vector<ProcFs::Descriptor> ProcFs::descriptors(pid_t pid, pid_t tid) const {
-    constexpr std::string_view kSocket = "socket:[";
     constexpr std::string_view kIoUring = "anon_inode:[io_uring]";
     // Through task/TID: the leader may be a zombie, whose own fd folder is empty.
     std::vector<Descriptor> found;

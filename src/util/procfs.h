@@ -35,8 +35,15 @@ public:
     /// The descriptors of thread `tid` of process `pid` that are sockets or io_urings.
     std::vector<Descriptor> descriptors(pid_t pid, pid_t tid) const;
 
+    /// The inodes of the sockets among the direct descriptors of the io_uring that is descriptor `fd`. None while its
+    /// owner is submitting: the kernel does not wait for that.
+    std::vector<std::uint64_t> sockets_of_io_uring(pid_t pid, pid_t tid, int fd) const;
+
     /// How many descriptors a process has; 0 before Linux 6.2, which does not tell.
     std::int64_t descriptor_count(pid_t pid) const;
+
+    /// The numbers of all descriptors that are open, but for the one that this looks through.
+    std::vector<int> open_descriptors(pid_t pid) const;
 
     /// A whole small file below the root, such as "sys/kernel/yama/ptrace_scope".
     std::optional<std::string> read(const std::string& path) const;

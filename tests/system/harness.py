@@ -38,7 +38,7 @@ NEAR6, FAR6 = "fd77::1", "fd77::2"
 STRANGER_PORTS = range(20000, 30000)  # below the ephemeral ports
 SENTINEL_PORT = 9
 SENTINEL = "end-of-the-truth"
-DEADLINE = 40.0  # seconds; generous, for sanitizers on a busy machine
+DEADLINE = float(os.environ.get("TRACEDUMP_DEADLINE", "40"))  # seconds; generous, for sanitizers on a busy machine
 SKIPPED = 77
 
 
@@ -237,9 +237,10 @@ class Lab:
         assert got == status, f"status {got} instead of {status}\n{traced.stderr()}"
         return traced
 
-    def attach(self, *processes, options=()):
+    def attach(self, *processes, options=(), **more):
         """tracedump attached to running processes, when it has begun."""
-        traced = self.tracedump([str(p if isinstance(p, int) else p.pid) for p in processes], options=options)
+        traced = self.tracedump([str(p if isinstance(p, int) else p.pid) for p in processes], options=options,
+                                **more)
         traced.await_begin()
         return traced
 

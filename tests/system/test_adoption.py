@@ -140,13 +140,13 @@ s.close()
     assert len(captured) >= 20, len(captured)
 
 
-def opened_through_io_uring(lab):
+def opened_through_io_uring(lab, *ways):
     """Without hooks its handshake is over before it is found; the rest is there, and tracedump says what is missing,
     once."""
     echo_server(lab)
     truth = lab.truth()
     orders, ours = os.pipe()
-    traced = lab.tracedump(["--", program("ring"), "client", FAR, "7000"], options=["--debug=3"], stdin=orders)
+    traced = lab.tracedump(["--", program("ring"), *ways, "client", FAR, "7000"], options=["--debug=3"], stdin=orders)
     wait_for("the adoption", lambda: f"> {FAR}:7000 opened" in traced.stderr())
     os.write(ours, b"\n")
     expect_equal(traced.wait(), 0, "status")
@@ -158,6 +158,11 @@ def opened_through_io_uring(lab):
     early = len(packets) - len(captured)
     assert early <= (0 if HOOKED else 3), early
     expect_same(packets[early:], captured)
+
+
+def opened_for_the_io_uring_alone(lab):
+    """A direct descriptor, which is in no table of descriptors."""
+    opened_through_io_uring(lab, "direct")
 
 
 def served_through_io_uring(lab):
@@ -218,4 +223,5 @@ def attached_to_io_uring(lab):
 
 
 main(received_when_launched, received_when_attached, listener_received, taken_by_pidfd, opened_through_io_uring,
-     served_through_io_uring, everything_through_io_uring, attached_to_io_uring)
+     opened_for_the_io_uring_alone, served_through_io_uring, everything_through_io_uring,
+     attached_to_io_uring)

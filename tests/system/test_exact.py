@@ -4,8 +4,11 @@ import socket
 import struct
 import subprocess
 
+import pcap
 from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
 from scripted import Scripted
+from sink import SINK, Sink
+from ways import WAYS, Traced
 
 OUR_PORTS = ("30000", "60999")
 THEIR_PORTS = (str(STRANGER_PORTS[0]), str(STRANGER_PORTS[-1]))
@@ -45,6 +48,144 @@ def storm_over_the_wire(lab):
 
 def storm_on_the_loopback(lab):
     storm_between(lab, lab.near, "127.0.0.1", "::1")
+
+
+def port_that_a_stranger_has(lab):
+    """The application fails to bind the port of a busy stranger, again and again: none of its packets are taken."""
+    stranger = Scripted(lab.start, f"""
+server = socket.create_server(("{NEAR}", 21000))
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("{NEAR}", 21000))
+import threading
+def echo():
+    while True: datagrams.sendto(*datagrams.recvfrom(100))
+threading.Thread(target=echo, daemon=True).start()
+connection = None
+def accept():
+    global connection
+    connection, _ = server.accept()
+thread = threading.Thread(target=accept)
+thread.start()
+step()
+thread.join()
+while data := connection.recv(100): connection.sendall(data)
+""")
+    truth = lab.truth(largest=2000)
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as tcp, \
+            socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        tcp.connect((NEAR, 21000))
+        stranger.go_on(to_the_end=True)
+        sink = Sink(lab)
+        ours = lab.tracedump(["--", "python3", "-c", f"""
+import socket, sys
+failed = 0
+for i in range(2000):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        s = socket.socket(socket.AF_INET, kind)
+        try: s.bind(("{NEAR}", 21000))
+        except OSError as e: failed += e.errno == 98
+        if i % 500 == 0: s.connect(("{FAR}", 7000))
+        s.close()
+print(failed)
+"""])
+        exchanged = 0
+        while ours.running():
+            tcp.sendall(b"stranger")
+            tcp.recv(100)
+            udp.sendto(b"stranger", (NEAR, 21000))
+            udp.recv(100)
+            exchanged += 1
+        expect_equal((ours.wait(), ours.stdout()), (0, "4000\n"), "status and failed binds")
+        packets = truth.packets()
+        del sink
+    assert exchanged > 100, f"the stranger was idle: {exchanged}"
+    expect_same(packets, ours.packets())
+
+
+def address_changed_under_the_call(lab):
+    """One thread binds to what another keeps changing: to a port that is free and a busy stranger's. Whatever was
+    read first, no packet of the stranger is taken, and the application's are there."""
+    stranger = lab.start([program("echo_server"), "21000"])
+    lab.await_port(21000, "udp")
+    sink = Sink(lab)
+    for way in WAYS:
+        truth = lab.truth(largest=2000)
+        ours = Traced(lab, way, [program("shifting_calls"), "ports", FAR, SINK, "21000", "31000"])
+        exchanged = 0
+        with socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            while ours.running():
+                peer.sendto(b"stranger", (NEAR, 21000))
+                peer.recv(100)
+                exchanged += 1
+        captured = ours.end()
+        theirs, had = map(int, ours.stdout().split()[-2:])
+        assert exchanged > 100 and theirs == 0 and had > 100, f"{exchanged} exchanged, {theirs} and {had} bound"
+        packets = truth.packets()
+        expect_equal(len(packets), had, "packets of the application")
+        expect_same(packets, captured)
+    assert stranger.running()
+    del sink
+
+
+def socket_replaced_while_it_connects(lab):
+    """A connect is under way when another thread puts another socket in its descriptor's place (dup2): the connection
+    is the application's to its end, which comes when connect returns."""
+    late = "10.77.0.3"
+    echo_server(lab, lab.far)
+    deaf = ["ip", "-n", lab.far, "rule", "add", "from", late, "blackhole"]
+    subprocess.run(["ip", "-n", lab.far, "address", "add", late + "/24", "dev", "veth0"], check=True)
+    for attached in (False, True):
+        subprocess.run(deaf, check=True)
+        truth = lab.truth()
+        start = lab.start if attached else lambda command, **more: lab.tracedump(["--", *command], file="launched.pcap",
+                                                                                **more)
+        ours = Scripted(start, f"""
+import threading
+s, other = socket.socket(), socket.socket()
+thread = threading.Thread(target=lambda: print("connect:", s.connect_ex(("{late}", 7000)), flush=True))
+step()
+thread.start()
+step()
+os.dup2(other.fileno(), s.fileno())
+step()
+thread.join()
+""")
+        traced = lab.attach(ours.process) if attached else ours.process
+        ours.go_on()
+        wait_for("the SYN", lambda: lab.run(["ss", "-Htn", "state", "syn-sent"]).strip())
+        ours.go_on()
+        subprocess.run([word if word != "add" else "delete" for word in deaf], check=True)
+        ours.go_on(to_the_end=True)
+        expect_equal((ours.process.wait(), traced.wait()), (0, 0), "statuses")
+        assert "connect: 0" in ours.process.stdout(), ours.process.stdout()
+        packets = truth.packets()
+        assert len(packets) >= 7, "no retransmission of the SYN: the test shows nothing"
+        expect_same(packets, traced.packets())
+
+
+def sockets_replaced_before_they_connect(lab):
+    """One thread connects, another puts other sockets in its descriptor's place without pause: which of them the kernel
+    takes, nobody can tell if it is gone when connect returns. What is captured is the application's."""
+    echo_server(lab, lab.far)
+    share_out_ports(lab)
+    stranger_port = STRANGER_PORTS[0]
+    for way in WAYS:
+        truth = lab.truth(largest=2000)
+        ours = Traced(lab, way, [program("shifting_calls"), "sockets", FAR, "7000"])
+        before = stranger_port
+        while ours.running():
+            with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as stranger:
+                stranger.bind(("", stranger_port := stranger_port + 1))
+                stranger.connect((FAR, 7000))
+                stranger.sendall(b"stranger")
+                stranger.recv(100)
+        captured = ours.end()
+        expect_equal(ours.stdout(), "300\n", "connects that succeeded")
+        assert stranger_port > before + 10, "the stranger was idle: the test shows nothing"
+        missing, extra = pcap.difference(truth.packets(), captured)
+        expect_equal(extra, [], "packets that are not the application's")
+        print(f"      {way}: {len(missing)} of 1800 packets missing")
+        assert len(missing) < 1800, "nothing was captured"
 
 
 def slow_connect(lab):
@@ -277,6 +418,7 @@ s.close()
     expect_same([p for p in packets if p.ip.endswith(b"ours")], ours.process.packets())
 
 
-main(storm_over_the_wire, storm_on_the_loopback, slow_connect, same_port_other_owner,
+main(storm_over_the_wire, storm_on_the_loopback, port_that_a_stranger_has, address_changed_under_the_call,
+     socket_replaced_while_it_connects, sockets_replaced_before_they_connect, slow_connect, same_port_other_owner,
      same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
      many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over)

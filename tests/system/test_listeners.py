@@ -1,5 +1,6 @@
 """Servers: whatever accepts, and however it came by its listener, what arrives for it is the application's."""
 
+import os
 import socket
 import subprocess
 
@@ -102,6 +103,32 @@ def listener_inherited_by_a_command(lab):
         expect_same(truth.packets(), traced.packets())
 
 
+def connection_as_standard_streams(lab):
+    """As from inetd: the connection is the command's standard input and output, and its last reference is too."""
+    for options in ([], ["--no-seccomp"]):
+        truth = lab.truth()
+        with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as listener, \
+                socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as client:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((NEAR, 7200))
+            listener.listen()
+            client.connect((NEAR, 7200))
+            accepted, _ = listener.accept()
+            orders, ours = os.pipe()
+            traced = lab.tracedump(["--", "sh", "-c", f"head -n 1; exec <&- >&-; read x <&{orders}; exit 4"],
+                                   options=options, file=f"{len(options)}.pcap", stdin=accepted, stdout=accepted,
+                                   pass_fds=[orders])
+            traced.await_begin()
+            accepted.close()
+            client.settimeout(30)
+            client.sendall(b"hello\n")
+            expect_equal(client.recv(100), b"hello\n", "the answer")
+            expect_equal(client.recv(100), b"", "the end, while the command goes on")
+        os.write(ours, b"\n")
+        expect_equal(traced.wait(), 4, "status")
+        expect_same(truth.packets()[3:], traced.packets())  # the handshake was before tracedump
+
+
 def child_of_a_parent_that_listens(lab):
     """Attached to the child that accepts; the parent, which listens, is not traced."""
     parent = Scripted(lab.start, SERVE + f"""
@@ -155,4 +182,4 @@ step()
 
 
 main(many_for_an_attached_server, many_for_a_launched_server, prefork, listener_inherited_by_a_command,
-     child_of_a_parent_that_listens, port_shared_with_a_stranger)
+     connection_as_standard_streams, child_of_a_parent_that_listens, port_shared_with_a_stranger)

@@ -9,6 +9,8 @@ import time
 
 from harness import FAR, FAR6, HOOKED, expect_equal, expect_same, main, program, wait_for
 from sink import SINK, Sink
+from ways import LAUNCHED, UNFILTERED, WAYS, Traced, same_as_untraced
+
 
 def status_number(process, field):
     return int(process.status(field).split()[0])
@@ -33,6 +35,10 @@ def tree(pid):
     return found
 
 
+def is_zombie(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def zombies_of(process):
     states = []
     for child in children(process.pid):
@@ -41,19 +47,6 @@ def zombies_of(process):
         except OSError:
             pass
     return states.count("Z")
-
-
-def same_as_untraced(lab, command, options=(), status=0):
-    """Runs it untraced and traced: the same status, the same words; returns the truth and the capture."""
-    sink = Sink(lab)
-    untraced = lab.start(command)
-    expect_equal(untraced.wait(), status, "status, untraced")
-    truth = lab.truth()
-    traced = lab.launch(command, options, status)
-    expect_equal(traced.stdout(), untraced.stdout(), "what it printed")
-    expect_same(truth.packets(), traced.packets())
-    del sink
-    return traced
 
 
 def two_thousand_processes(lab):
@@ -76,45 +69,33 @@ def two_thousand_processes(lab):
 
 def vfork_and_spawn(lab):
     sink = Sink(lab)
-    truth = lab.truth()
-    traced = lab.launch([program("spawn_storm"), FAR, SINK, "300"])
-    packets = truth.packets()
-    expect_equal(len(packets), 301, "datagrams")
-    expect_same(packets, traced.packets())
+    same_as_untraced(lab, [program("spawn_storm"), FAR, SINK, "300"], talks=True)
     del sink
 
 
 def exec_by_another_thread(lab):
-    for options in ((), ("--no-seccomp",)):
-        sink = Sink(lab)
+    sink = Sink(lab)
+    for way in WAYS:
         truth = lab.truth()
-        traced = lab.launch([program("thread_exec"), FAR, SINK, "20"], options)
+        traced = Traced(lab, way, [program("thread_exec"), FAR, SINK, "20"])
+        captured = traced.end()
         expect_equal(traced.stdout(), "done\n", "what it printed")
-        expect_same(truth.packets(), traced.packets())
-        assert "1 process," in traced.stderr(), traced.stderr()
-        sink.datagrams.close()
-        sink.listener.close()
+        expect_same(truth.packets(), captured)
+        assert "1 process," in traced.tracedump.stderr(), traced.tracedump.stderr()
+    del sink
 
 
 def untraced_children(lab):
     """CLONE_UNTRACED: a tracer that honoured it would leave the child without the system calls that are traced. Where
     none are, it has to be honoured: the child is out of sight, and unharmed."""
-    if HOOKED:
-        untraced = lab.run([program("untraced_child"), FAR, SINK])
-        expect_equal(lab.launch([program("untraced_child"), FAR, SINK]).stdout(), untraced, "what it printed")
-    else:
-        same_as_untraced(lab, [program("untraced_child"), FAR, SINK])
-
-
-def untraced_children_without_seccomp(lab):
-    if not HOOKED:
-        same_as_untraced(lab, [program("untraced_child"), FAR, SINK], ["--no-seccomp"])
+    sink = Sink(lab)
+    same_as_untraced(lab, [program("untraced_child"), FAR, SINK], talks=not HOOKED)
+    del sink
 
 
 def parents_that_are_gone(lab):
     """A hundred times: the parent ends before its child has run."""
     sink = Sink(lab)
-    truth = lab.truth()
     script = ("import os, socket, sys\n"
               "for i in range(100):\n"
               "    if (child := os.fork()) == 0:\n"
@@ -122,9 +103,68 @@ def parents_that_are_gone(lab):
               "        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'orphan', ('" + FAR + "', " + SINK + "))\n"
               "        os._exit(0)\n"
               "    os.waitpid(child, 0)\n")
-    traced = lab.launch(["python3", "-c", script])
-    expect_equal(len(traced.packets()), 100, "datagrams")
-    expect_same(truth.packets(), traced.packets())
+    for way in WAYS:
+        truth = lab.truth()
+        captured = Traced(lab, way, ["python3", "-c", script]).end()
+        expect_equal(len(captured), 100, "datagrams")
+        expect_same(truth.packets(), captured)
+    del sink
+
+
+def children_of_its_own(lab):
+    """Order, statuses and stops of children, a silent clone, a daemon's two forks: as untraced."""
+    said = same_as_untraced(lab, [program("own_family"), "1000"])
+    expect_equal(said, "0 wrong statuses\nnot seen, reaped\nstopped\nexited with 6\nfirst 3\nsecond 4\nthen none\n",
+                 "what it printed")
+
+
+def threads_that_come_and_go(lab):
+    """Two hundred chains of threads that live for two milliseconds each, for a while; the last of each talks."""
+    sink = Sink(lab)
+    for way in (LAUNCHED, UNFILTERED):
+        truth = lab.truth()
+        orders, hold = os.pipe()
+        traced = Traced(lab, way, [program("thread_chains"), FAR, SINK, "200", "2000"], stdin=orders)
+        os.close(orders)
+        wait_for("the chains", lambda: "ready" in traced.stdout())
+        # Of the whole host: there is not much else.
+        started = lambda: int(pathlib.Path("/proc/stat").read_text().split("\nprocesses ")[1].split()[0])
+        before = started()
+        wait_for("a thousand threads", lambda: started() - before > 1000)
+        os.close(hold)
+        captured = traced.end()
+        expect_equal(len(captured), 200, "datagrams")
+        expect_same(truth.packets(), captured)
+    del sink
+
+
+def daemon_outlives_its_command(lab):
+    """The command ends, the daemon that it made by two forks talks later: its packets are there, the status is the
+    command's; or a signal ends it, and nothing is left."""
+    sink = Sink(lab)
+    script = ("import os, socket, sys\n"
+              "if os.fork(): os._exit(3)\n"
+              "os.setsid()\n"
+              "if os.fork(): os._exit(0)\n"
+              "print('daemon', os.getpid(), flush=True)\n"
+              "open('go').read()\n"
+              f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'late', ('{FAR}', {SINK}))\n")
+    go = lab.folder / "go"
+    os.mkfifo(go)
+    for way in (LAUNCHED, UNFILTERED):
+        truth = lab.truth()
+        traced = Traced(lab, way, ["python3", "-c", script])
+        wait_for("the command to end", lambda: "the command has ended" in traced.stderr())
+        go.write_text("")
+        captured = traced.end(3)
+        expect_equal(len(captured), 1, "datagrams")
+        expect_same(truth.packets(), captured)
+    traced = Traced(lab, LAUNCHED, ["python3", "-c", script])
+    wait_for("the command to end", lambda: "the command has ended" in traced.stderr())
+    daemon = int(wait_for("the daemon", traced.stdout).split()[1])
+    traced.signal(signal.SIGTERM)
+    traced.end(3)
+    assert not pathlib.Path(f"/proc/{daemon}").exists() or is_zombie(daemon), "the daemon lives"
     del sink
 
 
@@ -206,6 +246,6 @@ def drain(listener):
             return
 
 
-main(two_thousand_processes, vfork_and_spawn, exec_by_another_thread, untraced_children,
-     untraced_children_without_seccomp, parents_that_are_gone, children_that_are_not_ours, killed_at_random,
-     connections_without_end)
+main(two_thousand_processes, vfork_and_spawn, exec_by_another_thread, untraced_children, parents_that_are_gone,
+     children_of_its_own, threads_that_come_and_go, daemon_outlives_its_command, children_that_are_not_ours,
+     killed_at_random, connections_without_end)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+import pcap
 from harness import BINARY, FAR, HOOKED, TRACEDUMP, expect_equal, expect_same, main, program
 from sink import SINK, Sink
 
@@ -46,18 +47,80 @@ def set_uid(lab):
 def set_uid_with_fewer_rights(lab):
     """tracedump as somebody else, with file capabilities: under a seccomp filter the kernel takes no_new_privs for it,
     and set-uid programs stay who they are; without the filter they become what they would untraced."""
+    copy, mine = capable_copy(lab, CAPABLE)
+    identity = set_uid_copy(lab, shutil.which("id"))
+    more_capable = lab.folder / "tracedump-admin"
+    shutil.copy(BINARY, more_capable)
+    more_capable.chmod(0o755)
+    subprocess.run(["setcap", CAPABLE.replace("+ep", ",cap_sys_admin+ep"), more_capable], check=True)
+    for binary, options, expected in ((copy, (), False), (copy, ("--no-seccomp",), True), (more_capable, (), True)):
+        traced = lab.start([*NOBODY, binary, *options, "-w", mine / f"{binary.name}{len(options)}.pcap", "--", identity])
+        expect_equal(traced.wait(), 0, "status: " + traced.stderr())
+        expect_equal("euid=0(root)" in traced.stdout(), expected, f"root with {binary.name} {options}")
+
+
+def capable_copy(lab, capabilities):
+    """Of tracedump, for everybody; and a folder for its files."""
     copy = lab.folder / "tracedump"
     shutil.copy(BINARY, copy)
     copy.chmod(0o755)
-    subprocess.run(["setcap", CAPABLE, copy], check=True)
+    subprocess.run(["setcap", capabilities, copy], check=True)
     mine = lab.folder / "mine"
     mine.mkdir()
     mine.chmod(0o777)
-    identity = set_uid_copy(lab, shutil.which("id"))
-    for options, expected in (((), False), (("--no-seccomp",), True)):
-        traced = lab.start([*NOBODY, copy, *options, "-w", mine / f"{len(options)}.pcap", "--", identity])
-        expect_equal(traced.wait(), 0, "status: " + traced.stderr())
-        expect_equal("euid=0(root)" in traced.stdout(), expected, f"root with {options}")
+    return copy, mine
+
+
+def undumpable(lab):
+    """A process that forbids looking at it (PR_SET_DUMPABLE, as ssh-agent does), traced by its own user without
+    CAP_SYS_PTRACE: what it opened before is captured, the rest is named once, and nothing is different for it. With
+    that capability all is captured."""
+    script = (f"import ctypes, socket; to = ('{FAR}', {SINK})\n"
+              "before = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "before.bind(('', 31000)); before.sendto(b'before', to)\n"
+              "assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0\n"  # PR_SET_DUMPABLE
+              "for i in range(3): before.sendto(b'later', to)\n"
+              "for i in range(3):\n"
+              "    after = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); after.sendto(b'after', to)\n"
+              "    after.close(); after = socket.create_connection(to); after.close()\n"
+              "print('undisturbed')\n")
+    sink = Sink(lab)
+    for capabilities in ("cap_net_raw+ep", CAPABLE):
+        copy, mine = capable_copy(lab, capabilities)
+        for options in ((), ("--no-seccomp",)):
+            truth = lab.truth()
+            traced = lab.start([*NOBODY, copy, *options, "-w", mine / "capture.pcap", "--", "python3", "-c", script])
+            expect_equal((traced.wait(), traced.stdout()), (0, "undisturbed\n"), "status: " + traced.stderr())
+            packets = truth.packets()
+            if capabilities != CAPABLE:
+                expect_equal(traced.stderr().count("the kernel forbids it"), 1, "warnings: " + traced.stderr())
+                packets = [p for p in packets if 31000 in p.ports()]
+                expect_equal(len(packets), 4, "packets of the socket that was open before")
+            expect_same(packets, pcap.transport(pcap.read(mine / "capture.pcap")))
+        shutil.rmtree(mine)
+    del sink
+
+
+def user_namespace(lab):
+    """A command that becomes root of a user namespace, and of a network namespace there, under a tracedump of its own
+    user: what it does in the first network is captured, the other is named in a warning."""
+    copy, mine = capable_copy(lab, CAPABLE)
+    talk = mine / "talk.py"
+    talk.write_text("import socket, sys\n"
+                    f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], {SINK}))\n")
+    script = (f"python3 {talk} {FAR}; unshare -Ur python3 {talk} {FAR}; "
+              f"unshare -Urn sh -c 'ip link set lo up; python3 {talk} 127.0.0.1; id -u'")
+    sink = Sink(lab)
+    for options in ((), ("--no-seccomp",)):
+        truth = lab.truth()
+        file = mine / f"{len(options)}.pcap"
+        traced = lab.start([*NOBODY, copy, *options, "-w", file, "--", "sh", "-c", script])
+        expect_equal((traced.wait(), traced.stdout()), (0, "0\n"), "status: " + traced.stderr())
+        packets = truth.packets()
+        expect_equal(len(packets), 2, "datagrams")
+        expect_same(packets, pcap.transport(pcap.read(file)))
+        expect_equal(traced.stderr().count("which are not captured"), 1, "warnings: " + traced.stderr())
+    del sink
 
 
 def switching_users(lab):
@@ -121,5 +184,5 @@ def strict_seccomp(lab):
     expect_equal((traced.wait(), traced.stdout()), (untraced.popen.returncode, untraced.stdout()), "end and words")
 
 
-main(set_uid, set_uid_with_fewer_rights, switching_users, traffic_of_another_user, as_user, tracers_inside,
+main(set_uid, set_uid_with_fewer_rights, undumpable, user_namespace, switching_users, traffic_of_another_user, as_user, tracers_inside,
      inside_a_tracer, strict_seccomp)

@@ -8,41 +8,29 @@ import signal
 import time
 
 from harness import DEADLINE, TRACEDUMP, expect_equal, main, program, wait_for
-from scripted import Scripted
-
-
-def same_as_untraced(lab, command, options=(), status=0):
-    untraced = lab.start(command)
-    expect_equal(untraced.wait(), status, "status, untraced")
-    traced = lab.launch(command, options, status)
-    expect_equal(traced.stdout(), untraced.stdout(), "what it printed")
-    return untraced.stdout()
+from ways import same_as_untraced
 
 
 def ignored_signals(lab):
     said = same_as_untraced(lab, [program("ignored_signals")])
     expect_equal(said.count("woken"), 5, "waits that ignored signals did not end")
     expect_equal(said.count("Interrupted"), 2, "waits that caught signals ended")
-    same_as_untraced(lab, [program("ignored_signals")], ["--no-seccomp"])
-
-
-def ignored_signals_attached(lab):
-    untraced = lab.start([program("ignored_signals")])
-    waiting = Scripted(lab.start, f"step(); os.execv('{program('ignored_signals')}', ['ignored_signals'])")
-    traced = lab.attach(waiting.process)
-    waiting.go_on(to_the_end=True)
-    expect_equal((traced.wait(), waiting.process.wait(), untraced.wait()), (0, 0, 0), "statuses")
-    expect_equal(waiting.process.stdout(), "step\n" + untraced.stdout(), "what it printed")
 
 
 def own_signals(lab):
     same_as_untraced(lab, [program("own_signals")], status=5)
-    same_as_untraced(lab, [program("own_signals")], ["--no-seccomp"], status=5)
 
 
 def own_filter(lab):
-    same_as_untraced(lab, [program("own_filter")])
-    same_as_untraced(lab, [program("own_filter")], ["--no-seccomp"])
+    said = same_as_untraced(lab, [program("own_filter")])
+    assert "listener: -1 Network is down" in said, said
+
+
+def children_that_are_stopped(lab):
+    """Their parent hears of it, they rest meanwhile with all their threads, and a storm of stops ends as it should."""
+    said = same_as_untraced(lab, [program("stopped_children")])
+    expect_equal(said.split("\n")[:3], ["stopped by 19", "rests", "continued"], "what it printed")
+    expect_equal(said.split("\n")[-3:], ["runs", "killed by 15", ""], "what it printed last")
 
 
 def signal_to_the_whole_group(lab):
@@ -208,5 +196,5 @@ def stop_and_continue_storm(lab):
     wait_for("the end of the stop", lambda: state() == "S")
 
 
-main(ignored_signals, ignored_signals_attached, own_signals, own_filter, signal_to_the_whole_group, job_control,
+main(ignored_signals, own_signals, own_filter, children_that_are_stopped, signal_to_the_whole_group, job_control,
      interactive_shell, interrupt_from_the_terminal, stop_and_continue_storm)

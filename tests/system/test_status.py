@@ -6,6 +6,12 @@ import subprocess
 
 from harness import FAR, TRACEDUMP, expect_equal, main, program, wait_for
 import pcap
+from talker import Talker
+
+
+# AddressSanitizer forbids cores to its process, and so to the command.
+if "ASAN_OPTIONS" in os.environ:
+    os.environ["ASAN_OPTIONS"] += ":disable_coredump=0"
 
 
 def run(lab, *arguments, prefix=()):
@@ -94,6 +100,44 @@ def full_disk(lab):
     subprocess.run(["tcpdump", "-r", lab.folder / "kept.pcap"], check=True, capture_output=True)
 
 
+def file_that_takes_nothing(lab):
+    """/dev/full: the command is undisturbed, the status ours."""
+    process = lab.start([TRACEDUMP, "-w", "/dev/full", "--", "sh", "-c", "echo undisturbed; exit 3"])
+    expect_equal((process.wait(), process.stdout()), (1, "undisturbed\n"), f"status and words: {process.stderr()}")
+    assert "no space left on device" in process.stderr(), process.stderr()
+
+
+def attached_twice(lab):
+    """A process that is named twice, once by one of its threads, is one."""
+    target = Talker(lab, "many_threads")
+    thread = max(map(int, os.listdir(f"/proc/{target.pid}/task")))
+    assert thread != target.pid
+    traced = lab.attach(target.pid, target.pid, thread)
+    traced.end()
+    assert "\n1 process," in traced.stderr(), traced.stderr()
+    expect_equal(target.status("TracerPid"), "0", "TracerPid")
+    traced = lab.attach(thread)
+    traced.end()
+    assert "\n1 process," in traced.stderr(), traced.stderr()
+    target.hang_up()
+    expect_equal(target.wait(), 0, "status of the target")
+
+
+def one_core(lab):
+    """A command that dumps core does it once: tracedump, which dies by the same signal, does not."""
+    if lab.run(["cat", "/proc/sys/kernel/core_pattern"]).startswith("|"):
+        return  # cores go to a program, where nobody can count them
+    counts = []
+    for prefix in ([], [TRACEDUMP, "-w", lab.folder / "x.pcap", "--"]):
+        process = lab.start(["bash", "-c", 'ulimit -c unlimited; exec "$@"', "bash", *prefix, "bash", "-c",
+                             "kill -SEGV $$"])
+        expect_equal(process.wait(), -signal.SIGSEGV, "death")
+        counts.append(len(list(lab.folder.glob("core*"))))
+        for core in lab.folder.glob("core*"):
+            core.unlink()
+    expect_equal(counts, [1, 1], "cores, untraced and traced")
+
+
 def help_and_version(lab):
     status, process = run(lab, "--help")
     lines = process.stdout().splitlines()
@@ -103,4 +147,4 @@ def help_and_version(lab):
 
 
 main(of_the_command, not_executed, script_without_interpreter, bad_arguments, attach_refused, without_rights, full_disk,
-     help_and_version)
+     file_that_takes_nothing, attached_twice, one_core, help_and_version)

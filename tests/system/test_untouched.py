@@ -12,22 +12,61 @@ from harness import FAR, NEAR, TRACEDUMP, expect_equal, expect_same, main, progr
 from scripted import Scripted
 from sink import SINK, Sink
 from talker import Talker
+from ways import same_as_untraced
 
 
 def blocking_calls_go_on(lab):
-    """A process in each of 32 blocking calls: neither the attach nor the detach ends one."""
+    """A process in each of 32 blocking calls: neither the attach nor the detach, nor a SIGKILL to tracedump, ends one."""
     target = Talker(lab, "blocked_calls")
     pids = list(map(int, target.first_line[1:]))
-    for _ in range(3):
+    for killed in (False, False, True):
         traced = lab.attach(*pids)
         target.order("attached")
-        traced.end()
+        if killed:
+            traced.signal(signal.SIGKILL)
+            traced.wait()
+        else:
+            traced.end()
         target.order("detached")
     said = target.stdout().splitlines()[1:]
     expect_equal(said, ["32 of 32 wait"] * 6, "what it says")
     expect_equal([tracer_of(pid) for pid in pids], [0] * 32, "tracers")
     target.hang_up()
     expect_equal(target.wait(), 0, "status")
+
+
+def attached_in_the_middle_of_a_connect(lab):
+    """A process is blocked in connect when tracedump comes: of its packets the later ones are there, and the rest of
+    the connection. The next sockets have their first."""
+    late = "10.77.0.3"
+    lab.start([program("echo_server"), "7000"], namespace=lab.far)
+    lab.await_port(7000, namespace=lab.far)
+    subprocess.run(["ip", "-n", lab.far, "address", "add", late + "/24", "dev", "veth0"], check=True)
+    subprocess.run(["ip", "-n", lab.far, "rule", "add", "from", late, "blackhole"], check=True)
+    target = Scripted(lab.start, f"""
+import threading
+def exchange():
+    s = socket.socket()
+    s.connect(("{late}", 7000))
+    s.sendall(b"hello")
+    s.recv(100)
+    s.close()
+thread = threading.Thread(target=exchange)
+thread.start()
+step()
+thread.join()
+exchange()
+""")
+    wait_for("the SYN", lambda: lab.run(["ss", "-Htn", "state", "syn-sent"]).strip())
+    traced = lab.attach(target.process)
+    truth = lab.truth()
+    subprocess.run(["ip", "-n", lab.far, "rule", "delete", "from", late, "blackhole"], check=True)
+    target.go_on(to_the_end=True)
+    expect_equal((target.process.wait(), traced.wait()), (0, 0), f"statuses: {target.process.stderr()}")
+    packets = truth.packets()
+    assert len([p for p in packets if p.flags == "S"]) >= 2, "no SYN after the attach: the test shows nothing"
+    # What came between the attach and the truth's begin is in the capture too.
+    expect_same(packets, traced.packets()[-len(packets):])
 
 
 def tracer_of(pid):
@@ -222,13 +261,8 @@ def interrupted_connects(lab):
               "    except OSError as e: print(e.errno, flush=True)\n"
               "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
               "    assert seen\n")
-    untraced = lab.start(["python3", "-c", script])
-    expect_equal(untraced.wait(), 0, f"status: {untraced.stderr()}")
-    truth = lab.truth()
-    traced = lab.launch(["python3", "-c", script])
-    expect_equal(traced.stdout(), untraced.stdout(), "what it printed")
-    expect_same(truth.packets(), traced.packets())
+    same_as_untraced(lab, ["python3", "-c", script], talks=True)
 
 
-main(blocking_calls_go_on, threads_that_come_and_go, processes_that_are_ending, leader_that_is_a_zombie, signals_with_values, two_hundred_cycles,
-     close_ends_the_connection, reader_of_our_output, interrupted_connects)
+main(blocking_calls_go_on, attached_in_the_middle_of_a_connect, threads_that_come_and_go, processes_that_are_ending, leader_that_is_a_zombie,
+     signals_with_values, two_hundred_cycles, close_ends_the_connection, reader_of_our_output, interrupted_connects)

@@ -138,6 +138,17 @@ TEST(Classifier, AListenerTakesAnyRemote) {
         EXPECT_EQ(classify(tcp_packet(remote, "192.0.2.1:80"), kIn, 0, set), Verdict::ours) << remote;
 }
 
+TEST(Classifier, ABindUnderWayLeavesItsPortUndecided) {
+    PortSet set;
+    set.insert({test::tcp(1, "*:80"), 100, kNever, true});
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set), Verdict::undecided);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.1:80", "192.0.2.9:5000"), kOut, 100, set), Verdict::undecided);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 99, set), Verdict::foreign);
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:81"), kIn, 100, set), Verdict::foreign);
+    set.insert({test::tcp(2, "*:80"), 50, kNever});
+    EXPECT_EQ(classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set), Verdict::ours);
+}
+
 TEST(Classifier, APendingConnectLeavesItsRemoteUndecidedInBothDirections) {
     const auto set = set_pending("192.0.2.9:80", 100);
     const auto out = tcp_packet("192.0.2.1:4000", "192.0.2.9:80");

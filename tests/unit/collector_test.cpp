@@ -67,6 +67,26 @@ protected:
     Collector collector_{registry_, table_};
 };
 
+TEST_F(CollectorTest, AdoptsByInodeWhatIsInUse) {
+    const auto row = [](SocketInfo socket, SocketState state, std::uint64_t inode, bool only_v6 = false) {
+        SocketRow made = row_of(socket, state);
+        made.inode = inode;
+        made.only_v6 = only_v6;
+        return made;
+    };
+    table_.rows = {row(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), SocketState::established, 11),
+                   row(test::tcp(2, "[::]:80"), SocketState::listening, 12),
+                   row(test::tcp(3, "*:81"), SocketState::closed, 13),
+                   row(test::udp(4, "[::]:53"), SocketState::closed, 14, true),
+                   row(test::udp(5, "*:54"), SocketState::closed, 15)};
+    EXPECT_EQ(collector_.adopt({11, 12, 13, 14, 99}, 100), (std::vector<std::uint64_t>{11, 12, 14}));
+    EXPECT_EQ(registry_.find(1)->socket.remote, endpoint("192.0.2.2:80"));
+    EXPECT_EQ(registry_.find(2)->socket.families, Families::both);
+    EXPECT_FALSE(registry_.find(3));
+    EXPECT_EQ(registry_.find(4)->socket.families, Families::v6);
+    EXPECT_FALSE(registry_.find(5));
+}
+
 const SocketInfo kUdp = test::udp(1, "*:53");
 const SocketInfo kConnection = test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80");
 const SocketInfo kListener = test::tcp(3, "*:80");

@@ -208,6 +208,41 @@ TEST_F(PortRegistryTest, AWindowThatIsClosedIsIgnored) {
     EXPECT_TRUE(claims(4000).empty());
 }
 
+TEST_F(PortRegistryTest, ABindIsProvisionalUntilItsWindowCloses) {
+    const auto window = registry_.open_bind_window(test::udp(1, "*:53"), 100);
+    EXPECT_EQ(claims(53), (std::vector{Claim{test::udp(1, "*:53"), 100, kNever, true}}));
+    EXPECT_FALSE(registry_.find(1));
+    EXPECT_FALSE(registry_.idle());
+    registry_.close_window(window, test::udp(1, "*:53"));
+    EXPECT_EQ(claims(53), (std::vector{Claim{test::udp(1, "*:53"), 100, kNever}}));
+    EXPECT_EQ(registry_.totals().sockets, 1U);
+}
+
+TEST_F(PortRegistryTest, ABindThatFailsLeavesNothingBehind) {
+    registry_.claim(test::tcp(2, "*:80"), 50);
+    const auto refused = registry_.open_bind_window(test::tcp(1, "*:80"), 100);
+    registry_.close_window(refused, test::tcp(1, "*:0"));
+    const auto forgotten = registry_.open_bind_window(test::tcp(1, "*:80"), 200);
+    registry_.close_window(forgotten, std::nullopt);
+    EXPECT_EQ(claims(80), (std::vector{Claim{test::tcp(2, "*:80"), 50, kNever}}));
+    EXPECT_EQ(registry_.totals().sockets, 1U);
+}
+
+TEST_F(PortRegistryTest, ABindMayEndOnAnotherPort) {
+    const auto window = registry_.open_bind_window(test::udp(1, "*:53"), 100);
+    registry_.close_window(window, test::udp(1, "*:54"));
+    EXPECT_TRUE(claims(53).empty());
+    EXPECT_EQ(claims(54), (std::vector{Claim{test::udp(1, "*:54"), 100, kNever}}));
+    EXPECT_EQ(registry_.totals().ports, 1U);
+}
+
+TEST_F(PortRegistryTest, ASocketThatBecomesKnownMeanwhileIsNotProvisional) {
+    const auto window = registry_.open_bind_window(test::udp(1, "*:53"), 100);
+    registry_.claim(test::udp(1, "*:53"), 150);
+    registry_.close_window(window, test::udp(1, "*:53"));
+    EXPECT_EQ(claims(53), (std::vector{Claim{test::udp(1, "*:53"), 100, kNever}}));
+}
+
 TEST_F(PortRegistryTest, TotalsCountDistinctPortsByTransport) {
     registry_.claim(test::tcp(1, "*:53"), 1);
     registry_.claim(test::udp(2, "*:53"), 1);

@@ -49,6 +49,18 @@ TEST(ProcFs, ListsThreads) {
     EXPECT_TRUE(proc.threads(8).empty());
 }
 
+TEST(ProcFs, ListsTheSocketsOfAnIoUring) {
+    test::TempFolder folder;
+    folder.write("7/task/8/fdinfo/4",
+                 "pos:\t0\nSqMask:\t0x7\n    0: user_data:0, res:0, flag:0\nUserFiles:\t4\n    0: socket:[12345]\n"
+                 "    1: /dev/null\n    2: <none>\n    3: socket:[4000000000]\nUserBufs:\t0\n    0: socket:[9]\n");
+    folder.write("7/task/8/fdinfo/5", "pos:\t0\nflags:\t02000002\n");
+    const ProcFs proc(folder.path());
+    EXPECT_EQ(proc.sockets_of_io_uring(7, 8, 4), (std::vector<std::uint64_t>{12345, 4000000000}));
+    EXPECT_TRUE(proc.sockets_of_io_uring(7, 8, 5).empty());
+    EXPECT_TRUE(proc.sockets_of_io_uring(7, 8, 6).empty());
+}
+
 TEST(ProcFs, ListsTheDescriptorsThatAreSockets) {
     test::TempFolder folder;
     folder.write("7/task/8/comm", "");

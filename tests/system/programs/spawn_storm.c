@@ -43,6 +43,5 @@ int main(int argc, char** argv) {
         send_word(&to, "sibling");
         _exit(0);
     }
-    printf("sibling %ld\n", sibling);
     return sibling > 0 ? 0 : 1;
 }
