@@ -57,7 +57,7 @@ void NetworkTable::open_locked(bool home, std::uint64_t inode) {
     const auto network = std::make_shared<Network>(settings_, links_.filters);
     network->inode = inode;
     const auto registry = registry_of(network);
-    auto watch = std::make_shared<SocketWatch>(network->id, registry, home, links_.hooks != nullptr);
+    auto watch = std::make_shared<SocketWatch>(network->id, registry, home);
     links_.capture.post(WatchRing{network->id,
                                   {network, &network->ring},
                                   std::shared_ptr<const Published<PortSet>>(network, &registry->snapshot())});

@@ -45,7 +45,8 @@ Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connectio
         const bool fits = role == Role::sender ? claim.socket.sends(packet.transport, ends.local, ends.remote)
                                                : claim.socket.accepts(packet.transport, ends.local, ends.remote);
         if (time < claim.birth || !fits) continue;
-        if (time <= claim.death && !claim.provisional) return Verdict::ours;
+        const Timestamp end = role == Role::sender ? std::max(claim.death, claim.silence) : claim.death;
+        if (time <= end && !claim.provisional) return Verdict::ours;
         in_afterlife |= claim.has_afterlife_at(time);
         in_bind |= claim.provisional;
     }

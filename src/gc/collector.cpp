@@ -31,9 +31,9 @@ void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
     std::vector<SocketCookie> gone;
     for (const SocketRow& row : dead) {
         const auto claim = registry_.find(row.cookie);
-        if (!claim) continue;
-        if (claim->socket.transport == Transport::tcp && !claim->socket.remote) adopt_accepted(*claim);
-        gone.push_back(row.cookie);
+        if (claim && claim->socket.transport == Transport::tcp && !claim->socket.remote) adopt_accepted(*claim);
+        // One that was released is alive no more, but not gone either.
+        if (claim || row.transport == Transport::udp) gone.push_back(row.cookie);
     }
     if (!gone.empty()) registry_.retire(gone, now);
 }

@@ -161,10 +161,9 @@ std::vector<SocketRow> SockDiagTable::list_flows() {
     return rows;
 }
 
-SocketDeaths::SocketDeaths(bool udp) : socket_(open_netlink()) {
-    std::vector<int> groups{SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY};
-    if (udp) groups.insert(groups.end(), {SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY});
-    for (int& group : groups)
+SocketDeaths::SocketDeaths() : socket_(open_netlink()) {
+    for (int group :
+         {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY})
         if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
             throw_errno(errno, "cannot listen for the death of sockets");
     // Beyond net.core.rmem_max with CAP_NET_ADMIN, which joining the groups took too.

@@ -30,8 +30,8 @@ private:
 /// Hears every socket of the network namespace die.
 class SocketDeaths {
 public:
-    /// `udp`: UDP sockets too. Throws Error without CAP_NET_ADMIN.
-    explicit SocketDeaths(bool udp = true);
+    /// Throws Error without CAP_NET_ADMIN.
+    SocketDeaths();
 
     /// Readable when deaths wait.
     int fd() const;

@@ -27,9 +27,9 @@ std::unique_ptr<SocketTable> open_table(bool home) {
     }
 }
 
-std::optional<SocketDeaths> open_deaths(bool udp) {
+std::optional<SocketDeaths> open_deaths() {
     try {
-        return std::make_optional<SocketDeaths>(udp);
+        return std::make_optional<SocketDeaths>();
     } catch (const Error& error) {
         log_engine("gc: {}; sweeping more often instead", error.what());
         return std::nullopt;
@@ -38,12 +38,12 @@ std::optional<SocketDeaths> open_deaths(bool udp) {
 
 }  // namespace
 
-SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home, bool hooked)
+SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home)
     : network_(network),
       home_(home),
       registry_(std::move(registry)),
       table_(open_table(home)),
-      deaths_(open_deaths(!hooked)),
+      deaths_(open_deaths()),
       collector_(*registry_, *table_),
       next_sweep_(Clock::now() + kSweepWithoutDeaths) {}
 

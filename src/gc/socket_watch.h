@@ -17,10 +17,9 @@ class SocketWatch {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// `home`: the network is tracedump's own, and never left. `hooked`: hooks tell when a UDP socket is released,
-    /// sooner and for less than sock_diag. Opens what the kernel allows: deaths and table by sock_diag, or the table
-    /// alone, or at home /proc/net. Throws Error.
-    SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home, bool hooked);
+    /// `home`: the network is tracedump's own, and never left. Opens what the kernel allows: deaths and table by
+    /// sock_diag, or the table alone, or at home /proc/net. Throws Error.
+    SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home);
 
     NetworkId network() const { return network_; }
 

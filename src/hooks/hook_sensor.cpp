@@ -105,9 +105,9 @@ void HookSensor::take(const socket_event& event) {
     if (event.kind == SOCKET_SUSPECTED) return look_for(event);
     if (event.kind == SOCKET_BOUND && socket->families == Families::both && is_v6_only(event))
         socket->families = Families::v6;
-    const bool gone = event.kind == SOCKET_RELEASED;
+    const bool released = event.kind == SOCKET_RELEASED;
     changes_[event.network].push_back(
-        {*socket, gone ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), gone});
+        {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), released});
 }
 
 /// Does the process have that socket?

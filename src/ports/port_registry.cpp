@@ -29,7 +29,7 @@ void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
     const auto& [cookie, transport, port] =
         std::tie(claim.socket.cookie, claim.socket.transport, claim.socket.local.port);
     current_.kill(port, cookie, death);
-    (transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, transport, port, cookie});
+    (transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, death, transport, port, cookie});
 }
 
 bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
@@ -125,6 +125,11 @@ void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death
 }
 
 bool PortRegistry::retire_locked(SocketCookie cookie, Timestamp death) {
+    if (const auto released = released_.find(cookie); released != released_.end()) {
+        silence_locked(released->second, death);
+        released_.erase(released);
+        return true;
+    }
     const auto known = sockets_.find(cookie);
     if (known == sockets_.end()) return false;
     kill_locked(known->second, death);
@@ -132,12 +137,33 @@ bool PortRegistry::retire_locked(SocketCookie cookie, Timestamp death) {
     return true;
 }
 
+/// Of UDP sockets the kernel tells the end of twice: when they are closed, and when nothing of theirs waits to be sent.
+bool PortRegistry::release_locked(SocketCookie cookie, Timestamp death) {
+    const auto known = sockets_.find(cookie);
+    if (known == sockets_.end()) return false;
+    Claim claim = known->second;
+    if (claim.socket.transport != Transport::udp) return retire_locked(cookie, death);
+    if (logs_ports()) changes_.push_back(to_text(claim.socket) + " closed");
+    current_.release(claim.socket.local.port, cookie, death);
+    claim.death = death;
+    released_.emplace(cookie, claim);
+    sockets_.erase(known);
+    return true;
+}
+
+void PortRegistry::silence_locked(const Claim& released, Timestamp silence) {
+    const auto& [cookie, transport, port] =
+        std::tie(released.socket.cookie, released.socket.transport, released.socket.local.port);
+    current_.silence(port, cookie, silence);
+    dead_.push_back({std::max(silence, released.death), released.death, transport, port, cookie});
+}
+
 void PortRegistry::update(std::span<const SocketChange> changes) {
     std::lock_guard lock(mutex_);
     bool changed = false;
     for (const SocketChange& change : changes)
-        changed |=
-            change.gone ? retire_locked(change.socket.cookie, change.time) : claim_locked(change.socket, change.time);
+        changed |= change.released ? release_locked(change.socket.cookie, change.time)
+                                   : claim_locked(change.socket, change.time);
     if (changed) publish_locked();
 }
 
@@ -145,8 +171,8 @@ void PortRegistry::forget_dead(Timestamp time) {
     std::lock_guard lock(mutex_);
     bool changed = false;
     const auto forget = [&](Graveyard& graves, Timestamp memory) {
-        while (!graves.empty() && graves.front().death < time &&
-               (graves.front().death < time - memory || graves.size() > kMaxAfterlives)) {
+        while (!graves.empty() && graves.front().silence < time &&
+               (graves.front().silence < time - memory || graves.size() > kMaxAfterlives)) {
             const Dead& oldest = graves.front();
             current_.forget_dead(oldest.port, oldest.cookie, oldest.death);
             filter_->dismiss(oldest.transport, oldest.port);
@@ -154,6 +180,12 @@ void PortRegistry::forget_dead(Timestamp time) {
             changed = true;
         }
     };
+    // Whose second end was not heard of.
+    changed |= std::erase_if(released_, [&](const auto& entry) {
+                   const bool old = entry.second.death < time - kNeighbourPatience;
+                   if (old) silence_locked(entry.second, entry.second.death);
+                   return old;
+               }) != 0;
     forget(dead_, memory_);
     forget(dead_tcp_, kTcpAfterlife);
     if (changed) publish_locked();

@@ -26,7 +26,7 @@ namespace tracedump {
 struct SocketChange {
     SocketInfo socket;
     Timestamp time = kAlways;
-    bool gone = false;  // it is no more; only the cookie is known
+    bool released = false;  // it was closed: only the cookie is known
 };
 
 class PortRegistry {
@@ -54,7 +54,8 @@ public:
     /// call failed without one), or is not to be known. A window that is closed already is ignored.
     void close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
 
-    /// These sockets are gone since `death`. Their claims stay for packets up to then. Unknown cookies are ignored.
+    /// These sockets are gone since `death`. Their claims stay for packets up to then; those that were released before
+    /// send until then. Unknown cookies are ignored.
     void retire(std::span<const SocketCookie> cookies, Timestamp death);
 
     /// Forgets the dead that no packet can ask for any more: every packet up to `time` has been judged. Of more than
@@ -86,9 +87,12 @@ private:
     void tell_changes_locked();
     bool claim_locked(SocketInfo socket, Timestamp birth);
     bool retire_locked(SocketCookie cookie, Timestamp death);
+    bool release_locked(SocketCookie cookie, Timestamp death);
+    void silence_locked(const Claim& released, Timestamp silence);
     void kill_locked(const Claim& claim, Timestamp death);
 
     struct Dead {
+        Timestamp silence;
         Timestamp death;
         Transport transport;
         std::uint16_t port;
@@ -100,12 +104,13 @@ private:
     const Timestamp memory_;
     Published<PortSet> snapshot_;
 
-    mutable std::mutex mutex_;                         // guards all below
-    PortSet current_;                                  // what snapshot_ holds
-    std::unordered_map<SocketCookie, Claim> sockets_;  // the living
-    Graveyard dead_;                                   // no packets to come, or only errors about them
-    Graveyard dead_tcp_;                               // these have an afterlife
-    std::vector<std::string> changes_;                 // to be told when they are in force
+    mutable std::mutex mutex_;                          // guards all below
+    PortSet current_;                                   // what snapshot_ holds
+    std::unordered_map<SocketCookie, Claim> sockets_;   // the living
+    std::unordered_map<SocketCookie, Claim> released_;  // UDP: closed, but packets of theirs may still wait to go out
+    Graveyard dead_;                                    // no packets to come, or only errors about them
+    Graveyard dead_tcp_;                                // these have an afterlife
+    std::vector<std::string> changes_;                  // to be told when they are in force
     std::uint64_t last_window_ = 0;
     std::map<std::uint64_t, Claim> binds_;  // provisional claims of binds under way, by window
     Totals totals_;

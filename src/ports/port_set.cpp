@@ -71,6 +71,23 @@ void PortSet::kill(std::uint16_t port, SocketCookie cookie, Timestamp death) {
     });
 }
 
+void PortSet::release(std::uint16_t port, SocketCookie cookie, Timestamp death) {
+    edit(port, [&](std::vector<Claim>& claims) {
+        for (Claim& c : claims)
+            if (c.socket.cookie == cookie && c.alive() && !c.provisional) {
+                c.death = death;
+                c.silence = kNever;
+            }
+    });
+}
+
+void PortSet::silence(std::uint16_t port, SocketCookie cookie, Timestamp silence) {
+    edit(port, [&](std::vector<Claim>& claims) {
+        for (Claim& c : claims)
+            if (c.socket.cookie == cookie && c.silence == kNever) c.silence = silence;
+    });
+}
+
 void PortSet::forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death) {
     edit(port, [&](std::vector<Claim>& claims) {
         std::erase_if(claims, [&](const Claim& c) { return c.socket.cookie == cookie && c.death == death; });

@@ -45,7 +45,11 @@ public:
     void insert(const Claim& claim);
     /// Replaces the claim of `cookie` on `port` that is alive by `claim` (same port).
     void replace_living(std::uint16_t port, SocketCookie cookie, const Claim& claim);
-    /// Gives the living claim of `cookie` on `port` its time of death.
+    /// The living claim of `cookie` on `port` receives nothing after `death`.
+    void release(std::uint16_t port, SocketCookie cookie, Timestamp death);
+    /// And a released one sends nothing after `silence`.
+    void silence(std::uint16_t port, SocketCookie cookie, Timestamp silence);
+    /// Both at once: gives the living claim of `cookie` on `port` its time of death.
     void kill(std::uint16_t port, SocketCookie cookie, Timestamp death);
     /// Forgets the claims of `cookie` on `port` that died at `death`.
     void forget_dead(std::uint16_t port, SocketCookie cookie, Timestamp death);

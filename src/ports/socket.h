@@ -57,14 +57,19 @@ inline constexpr Timestamp kTcpAfterlife = 60 * kNanosPerSecond;
 /// up (net.ipv4.neigh.default.mcast_solicit), and what a queue on the way may add.
 inline constexpr Timestamp kErrorPatience = 10 * kNanosPerSecond;
 
+/// How long a datagram may wait for its neighbour's address, and a little more: see kErrorPatience.
+inline constexpr Timestamp kNeighbourPatience = 10 * kNanosPerSecond;
+
 /// A socket's claim to packets: those of its transport, local endpoint and, if it has one, remote endpoint whose
-/// timestamp lies in [birth, death]. A TCP socket's claim has an afterlife: packets of connections that began before
-/// its death.
+/// timestamp lies in [birth, death]; of those that it sends, in [birth, silence]: what waits for a neighbour's address
+/// goes out after the socket was closed. A TCP socket's claim has an afterlife: packets of connections that began
+/// before its death.
 struct Claim {
     SocketInfo socket;
     Timestamp birth = kAlways;
     Timestamp death = kNever;
-    bool provisional = false;  // a bind is under way that may fail: until it has returned, packets are undecided
+    bool provisional = false;     // a bind is under way that may fail: until it has returned, packets are undecided
+    Timestamp silence = kAlways;  // if it sends for longer than it receives: until then
 
     bool alive() const { return death == kNever; }
     bool has_afterlife_at(Timestamp time) const {

@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pcap
-from harness import FAR, FAR6, HERE, NEAR, TRACEDUMP, expect_equal, expect_same, main, program, socket_in, wait_for
+from harness import FAR, FAR6, HERE, HOOKED, NEAR, TRACEDUMP, expect_equal, expect_same, main, program, socket_in, wait_for
 from scripted import Scripted
 from sink import SINK, Sink
 from ways import ATTACHED, LAUNCHED, UNFILTERED, WAYS, Traced, same_as_untraced
@@ -108,7 +108,7 @@ def first_call_of_the_command(lab):
 
 def address_that_is_not_there_yet(lab):
     """The page with a call's address is provided by another thread of the application: waiting for it, tracedump would
-    wait for ever. Of the connection whose remote it cannot know the handshake is missing."""
+    wait for ever. Without hooks, of the connection whose remote it cannot know the handshake is missing."""
     sink = Sink(lab)
     for way in WAYS:
         truth = lab.truth()
@@ -116,7 +116,8 @@ def address_that_is_not_there_yet(lab):
         captured = traced.end()
         expect_equal(traced.stdout(), "sendto: 1\nconnect: 0\nwrite: 5\n", "what it did")
         missing, extra = pcap.difference(truth.packets(), captured)
-        expect_equal(([p.flags for p in missing], extra), (["S", "S.", "."], []), f"missing and extra, {way}")
+        unknown = [] if HOOKED else ["S", "S.", "."]
+        expect_equal(([p.flags for p in missing], extra), (unknown, []), f"missing and extra, {way}")
     del sink
 
 
@@ -217,7 +218,7 @@ def calls_that_are_nobodys_business(lab):
     """Under the filter, getppid(2) and send(2) with recv(2) take hardly longer: no stop, no look by the kernel at the
     arguments of what is allowed in any case. The best of several runs, on a machine that may be busy."""
     times = {}
-    for name, prefix in (("untraced", []), ("traced", [TRACEDUMP, "--debug=0", "-w", lab.folder / "x.pcap", "--"])):
+    for name, prefix in (("untraced", []), ("traced", [*TRACEDUMP, "--debug=0", "-w", lab.folder / "x.pcap", "--"])):
         runs = [list(map(float, lab.run([*prefix, program("call_loops")]).split())) for _ in range(5)]
         times[name] = [min(run[i] for run in runs) for i in range(2)]
     print("      nanoseconds for getppid, and for send and recv:", times)
@@ -247,10 +248,13 @@ print("all sent")
     truth = lab.truth()
     traced.go_on(to_the_end=True)
     expect_equal((traced.process.wait(), traced.process.stdout()), (0, "step\nall sent\n"), "status and words")
-    expect_equal(traced.process.stderr().count("too many open files"), 1, f"warnings: {traced.process.stderr()}")
     missing, extra = pcap.difference(truth.packets(), traced.process.packets())
     expect_equal(extra, [], "packets that are not the application's")
-    assert 0 < len(missing) < 60, len(missing)
+    if HOOKED:  # which need none of ours
+        expect_equal(missing, [], "missing packets")
+    else:
+        expect_equal(traced.process.stderr().count("too many open files"), 1, f"warnings: {traced.process.stderr()}")
+        assert 0 < len(missing) < 60, len(missing)
     del sink
 
 

@@ -5,7 +5,8 @@ import struct
 import subprocess
 
 import pcap
-from harness import FAR, FAR6, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in, wait_for
+from harness import (FAR, FAR6, HOOKED, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in,
+                     wait_for)
 from scripted import Scripted
 from sink import SINK, Sink
 from ways import WAYS, Traced
@@ -394,6 +395,27 @@ s.close()
     expect_same(everything[:beginnings[1]], ours.process.packets())
 
 
+def datagram_that_waits_for_its_neighbour(lab):
+    """Its socket is closed long before the peer's address is known and it goes out."""
+    arp = lambda state: subprocess.run(["ip", "-n", lab.far, "link", "set", "veth0", "arp", state], check=True)
+    subprocess.run(["ip", "-n", lab.near, "neighbour", "flush", "dev", "veth0"], check=True)
+    arp("off")
+    truth = lab.truth()
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], options=["--debug=3"], **options), f"""
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b"patience", ("{FAR}", 7000))
+s.close()
+step()
+""")
+    if HOOKED:  # else the kernel tells when the socket is gone, which is then
+        wait_for("the closing", lambda: " closed" in ours.process.stderr())
+    arp("on")
+    wait_for("the datagram to go out", lambda: b"patience" in truth.path.read_bytes())
+    ours.go_on(to_the_end=True)
+    expect_equal(ours.process.wait(), 0, "status")
+    expect_same(truth.packets(), ours.process.packets())
+
+
 def udp_port_taken_over(lab):
     """A stranger binds the port that the application has just closed, and is answered there."""
     echo_server(lab, lab.far)
@@ -421,4 +443,5 @@ s.close()
 main(storm_over_the_wire, storm_on_the_loopback, port_that_a_stranger_has, address_changed_under_the_call,
      socket_replaced_while_it_connects, sockets_replaced_before_they_connect, slow_connect, same_port_other_owner,
      same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
-     many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over)
+     many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over,
+     datagram_that_waits_for_its_neighbour)

@@ -102,7 +102,7 @@ def full_disk(lab):
 
 def file_that_takes_nothing(lab):
     """/dev/full: the command is undisturbed, the status ours."""
-    process = lab.start([TRACEDUMP, "-w", "/dev/full", "--", "sh", "-c", "echo undisturbed; exit 3"])
+    process = lab.start([*TRACEDUMP, "-w", "/dev/full", "--", "sh", "-c", "echo undisturbed; exit 3"])
     expect_equal((process.wait(), process.stdout()), (1, "undisturbed\n"), f"status and words: {process.stderr()}")
     assert "no space left on device" in process.stderr(), process.stderr()
 
@@ -128,7 +128,7 @@ def one_core(lab):
     if lab.run(["cat", "/proc/sys/kernel/core_pattern"]).startswith("|"):
         return  # cores go to a program, where nobody can count them
     counts = []
-    for prefix in ([], [TRACEDUMP, "-w", lab.folder / "x.pcap", "--"]):
+    for prefix in ([], [*TRACEDUMP, "-w", lab.folder / "x.pcap", "--"]):
         process = lab.start(["bash", "-c", 'ulimit -c unlimited; exec "$@"', "bash", *prefix, "bash", "-c",
                              "kill -SEGV $$"])
         expect_equal(process.wait(), -signal.SIGSEGV, "death")

@@ -49,6 +49,19 @@ TEST(Classifier, DirectionIsTheInterfacesAndThePackets) {
     EXPECT_EQ(direction_of(PACKET_HOST, ARPHRD_LOOPBACK), kLoop);
 }
 
+TEST(Classifier, WhatWaitedForItsNeighbourGoesOutAfterTheClose) {
+    PortSet set = set_with(test::udp(1, "*:53"), 100);
+    set.release(53, 1, 200);
+    const auto sent = packet(Transport::udp, "192.0.2.1:53", "192.0.2.9:5000");
+    const auto received = packet(Transport::udp, "192.0.2.9:5000", "192.0.2.1:53");
+    EXPECT_EQ(classify(sent, kOut, 300, set), Verdict::ours);
+    EXPECT_EQ(classify(received, kIn, 200, set), Verdict::ours);
+    EXPECT_EQ(classify(received, kIn, 201, set), Verdict::foreign);
+    set.silence(53, 1, 250);
+    EXPECT_EQ(classify(sent, kOut, 250, set), Verdict::ours);
+    EXPECT_EQ(classify(sent, kOut, 251, set), Verdict::foreign);
+}
+
 TEST(Classifier, ASocketBoundToAGroupReceivesOnItAndSendsFromAnyAddress) {
     const auto udp_packet = [](const std::string& from, const std::string& to) {
         return packet(Transport::udp, from, to);

@@ -281,6 +281,35 @@ TEST(PortRegistry, ChangesAreMadeInTheirOrderAndPublishedOnce) {
     EXPECT_EQ(registry.snapshot().generation(), generation + 1);
 }
 
+TEST(PortRegistry, AReleasedUdpSocketSendsUntilItIsGone) {
+    PortRegistry registry(nullptr);
+    registry.claim(test::udp(1, "*:53"), 100);
+    const SocketChange closed{test::udp(1, "*:53"), 200, true};
+    registry.update(std::span(&closed, 1));
+    const auto claim = [&] { return registry.snapshot().load()->claims(53)[0]; };
+    EXPECT_EQ(std::pair(claim().death, claim().silence), std::pair(Timestamp{200}, kNever));
+    EXPECT_FALSE(registry.find(1));
+    EXPECT_TRUE(registry.idle());
+    const SocketCookie cookie = 1;
+    registry.retire(std::span(&cookie, 1), 250);
+    EXPECT_EQ(std::pair(claim().death, claim().silence), std::pair(Timestamp{200}, Timestamp{250}));
+    registry.forget_dead(240);
+    EXPECT_TRUE(registry.snapshot().load()->contains(53));
+    registry.forget_dead(260);
+    EXPECT_FALSE(registry.snapshot().load()->contains(53));
+}
+
+TEST(PortRegistry, AReleasedSocketWhoseEndIsNotHeardOfIsForgotten) {
+    PortRegistry registry(nullptr);
+    registry.claim(test::udp(1, "*:53"), 100);
+    const SocketChange closed{test::udp(1, "*:53"), 200, true};
+    registry.update(std::span(&closed, 1));
+    registry.forget_dead(200 + kNeighbourPatience);
+    EXPECT_TRUE(registry.snapshot().load()->contains(53));
+    registry.forget_dead(201 + kNeighbourPatience);
+    EXPECT_FALSE(registry.snapshot().load()->contains(53));
+}
+
 TEST(PortRegistry, ATwinHasTheSameEndsAndLives) {
     PortRegistry registry(nullptr);
     registry.claim(test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100);
