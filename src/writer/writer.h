@@ -48,7 +48,8 @@ private:
 
     Links links_;
     PcapEncoder encoder_;
-    std::vector<std::uint8_t> piece_;
+    std::vector<std::uint8_t> piece_;       // of kPieceSize, and as much as a last record may need beyond
+    std::size_t size_ = 0;                  // bytes of piece_ that are to be written
     std::vector<std::size_t> record_ends_;  // in piece_
     bool failed_ = false;
 };
