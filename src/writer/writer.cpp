@@ -40,9 +40,15 @@ void Writer::take(const PacketBatch& batch) {
     }
 }
 
+ByteSink::Haste Writer::haste() {
+    const auto now = std::chrono::steady_clock::now();
+    if (links_.queue.size() > links_.queue.capacity() / kBehind) in_haste_until_ = now + kHaste;
+    return now < in_haste_until_ ? ByteSink::Haste::behind : ByteSink::Haste::none;
+}
+
 void Writer::flush() {
     if (size_ == 0) return;
-    const auto outcome = links_.sink.write(std::span(piece_).first(size_));
+    const auto outcome = links_.sink.write(std::span(piece_).first(size_), haste());
     if (outcome.error == 0)
         links_.counters.written.fetch_add(record_ends_.size(), std::memory_order_relaxed);
     else

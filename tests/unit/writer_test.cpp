@@ -20,7 +20,7 @@ class FakeSink : public ByteSink {
 public:
     explicit FakeSink(std::size_t room = SIZE_MAX, int error = ENOSPC) : room_(room), error_(error) {}
 
-    Outcome write(std::span<const std::uint8_t> data) override {
+    Outcome write(std::span<const std::uint8_t> data, Haste) override {
         ++writes;
         const std::size_t n = std::min(data.size(), room_ - bytes.size());
         bytes.insert(bytes.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
