@@ -6,20 +6,10 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "stopwatch.h"
 
 enum { BATCH = 64, HEADERS = 28, LARGEST = 65000 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static void sleep_until(double when) {
-    const struct timespec time = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
-}
 
 int main(int argc, char** argv) {
     if (argc < 5) return 2;
@@ -43,7 +33,7 @@ int main(int argc, char** argv) {
         messages[i].msg_hdr.msg_iovlen = 1;
     }
 
-    const double began = now();
+    const double began = seconds_now();
     for (long sent = 0; sent < packets;) {
         if (rate > 0) sleep_until(began + (double)sent / rate);
         const int batch = packets - sent < BATCH ? (int)(packets - sent) : BATCH;
@@ -59,6 +49,6 @@ int main(int argc, char** argv) {
             return 1;
         }
     }
-    printf("%.6f\n", now() - began);
+    printf("%.6f\n", seconds_now() - began);
     return 0;
 }
