@@ -9,6 +9,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 
 #include "helpers.h"
 #include "util/error.h"
@@ -50,6 +52,27 @@ TEST(OutputFile, WritesAllOneAfterAnother) {
     EXPECT_EQ(outcome.written, large.size());
     EXPECT_EQ(outcome.error, 0);
     EXPECT_EQ(folder.read("f"), "head" + large);
+}
+
+TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
+    test::TempFolder disk;
+    // Another file system, which may know other ways to write.
+    const std::string memory = "/dev/shm/tracedump-output-file-test";
+    for (const std::string& path : {disk.path("f"), memory}) {
+        if (path == memory && access("/dev/shm", W_OK) != 0) continue;
+        OutputFile file(path);
+        std::string all;
+        for (const std::size_t size : {1U << 20, 100U, (1U << 20) + 1, 3U, 300'000U}) {
+            for (const auto haste : {ByteSink::Haste::none, ByteSink::Haste::behind}) {
+                const std::string piece(size, static_cast<char>('a' + all.size() % 26));
+                EXPECT_EQ(file.write(bytes(piece), haste).written, size);
+                all += piece;
+            }
+        }
+        std::ifstream stream(path);
+        EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(stream), {}) == all) << path;
+    }
+    unlink(memory.c_str());
 }
 
 TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
