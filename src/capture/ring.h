@@ -47,10 +47,10 @@ private:
 
 class PacketRing {
 public:
-    // Holds the largest packet that is written whole. A block is handed over half empty when its time is up: smaller
-    // ones make more of the ring, and last longer when the writer is stalled.
-    static constexpr std::size_t kBlockSize = 512 << 10;  // bytes
-    static constexpr unsigned kRetireMillis = 10;         // a block with packets in it waits no longer than about this
+    // Holds a packet of the sizes that BIG TCP is used with. When its time is up a block is handed over as it is, so
+    // that on the average half a block is lost in that time: smaller ones make more of the ring.
+    static constexpr std::size_t kBlockSize = 256 << 10;  // bytes
+    static constexpr unsigned kRetireMillis = 12;         // a block with packets in it waits no longer than about this
 
     /// A socket whose filter rejects everything and a mapped ring of `mebibytes`, bound to all interfaces of the
     /// network namespace that the calling thread is in.
