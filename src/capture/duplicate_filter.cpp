@@ -11,16 +11,25 @@ namespace {
 // changes nothing: each device sees as many of them.
 constexpr std::size_t kHashedBytes = 96;
 
-/// Mixes eight bytes at a time, by multiplication and folding; the packets are not chosen against us, and a collision
+std::uint64_t word_at(std::span<const std::uint8_t> data, std::size_t at) {
+    std::uint64_t word = 0;
+    if (at + sizeof word <= data.size()) {
+        std::memcpy(&word, data.data() + at, sizeof word);
+    } else if (at < data.size()) {
+        std::memcpy(&word, data.data() + at, data.size() - at);
+    }
+    return word;
+}
+
+/// Mixes sixteen bytes at a time, by multiplication and folding; the packets are not chosen against us, and a collision
 /// only counts two kinds together.
 std::uint64_t hash_of(std::span<const std::uint8_t> data, std::uint32_t length) {
     std::uint64_t hash = 0x9e3779b97f4a7c15ULL ^ length;
-    const std::size_t size = std::min(data.size(), kHashedBytes);
-    for (std::size_t at = 0; at < size; at += 8) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, data.data() + at, std::min<std::size_t>(8, size - at));
+    data = data.first(std::min(data.size(), kHashedBytes));
+    for (std::size_t at = 0; at < data.size(); at += 16) {
         __extension__ using Wide = unsigned __int128;
-        const Wide product = static_cast<Wide>(hash ^ word) * 0xd6e8feb86659fd93ULL;
+        const Wide product =
+            static_cast<Wide>(hash ^ word_at(data, at)) * (0xd6e8feb86659fd93ULL ^ word_at(data, at + 8));
         hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     }
     return hash;
