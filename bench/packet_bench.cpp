@@ -5,9 +5,11 @@
 #include <linux/if_ether.h>
 
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "capture/classifier.h"
+#include "capture/duplicate_filter.h"
 #include "capture/packet.h"
 
 namespace {
@@ -56,5 +58,21 @@ void parse_and_classify(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(parse_and_classify)->Arg(1)->Arg(64)->Arg(1000)->Arg(30000);
+
+/// Packets that have not been seen yet, from one device, or from two in turns.
+void look_for_duplicates(benchmark::State& state) {
+    auto bytes = tcp_packet(40000);
+    DuplicateFilter filter;
+    std::uint64_t number = 0;
+    for (auto _ : state) {
+        ++number;
+        std::memcpy(&bytes[24], &number, sizeof number);  // the TCP header's numbers
+        const auto device = 1 + number % static_cast<std::uint64_t>(state.range(0));
+        if (filter.is_duplicate(bytes, 40, device, static_cast<Timestamp>(number)))
+            return state.SkipWithError("a new packet was taken for a duplicate");
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(look_for_duplicates)->Arg(1)->Arg(2);
 
 }  // namespace

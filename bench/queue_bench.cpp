@@ -1,5 +1,5 @@
 // Handing batches from one thread to another: the bounded oneTBB queue between capture and writer, with batches of
-// 700 packets, about what a 1 MiB block of full-sized packets holds.
+// 350 packets, about what a block of full-sized packets holds.
 #include <benchmark/benchmark.h>
 
 #include <thread>
@@ -10,7 +10,7 @@ namespace {
 
 using namespace tracedump;
 
-constexpr std::size_t kPackets = 700;
+constexpr std::size_t kPackets = 350;
 
 void hand_over(benchmark::State& state) {
     WriterQueue queue;

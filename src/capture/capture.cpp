@@ -48,7 +48,7 @@ Verdict Capture::await_verdict(Source& source, const ParsedPacket& parsed, const
 void Capture::take_packet(Source& source, const PacketRef& packet, PacketBatch& batch) {
     const ParsedPacket parsed = parse_packet({packet.data, packet.captured_length}, packet.ethertype);
     if (parsed.kind == ParsedPacket::Kind::later_fragment) {
-        const auto fate = source.fragments.on_later(*parsed.datagram, packet);
+        const auto fate = source.fragments.on_later(parsed.datagram(), packet);
         if (fate == FragmentTracker::Fate::ours) keep(source, packet, batch);
         if (fate == FragmentTracker::Fate::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
         return;
@@ -67,8 +67,8 @@ void Capture::take_packet(Source& source, const PacketRef& packet, PacketBatch& 
 void Capture::on_verdict(Source& source, const ParsedPacket& parsed, Timestamp time, Verdict verdict,
                          PacketBatch& batch) {
     if (verdict == Verdict::foreign) links_.counters.foreign.fetch_add(1, std::memory_order_relaxed);
-    if (!parsed.datagram) return;
-    for (HeldPacket& held : source.fragments.on_first(*parsed.datagram, verdict == Verdict::ours, time))
+    if (!parsed.fragment) return;
+    for (HeldPacket& held : source.fragments.on_first(parsed.datagram(), verdict == Verdict::ours, time))
         keep_held(source, std::move(held), batch);
 }
 

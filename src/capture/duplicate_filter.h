@@ -3,14 +3,15 @@
 //
 // Equal packets are no proof of a duplicate: a datagram that is sent twice looks the same twice, on every device. So
 // they are counted, by device: a packet is new if its device has now seen more of its like than any other device has.
+// While all packets come from one device, there is nothing to compare: they are only noted down, one after the other,
+// and counted when another device shows up.
 // Bounded: what was not seen for a while, or finds no room, is forgotten. Capture thread.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
+#include <vector>
 
 #include "util/clock.h"
 
@@ -24,8 +25,6 @@ public:
     /// A packet needs less than this from device to device, queueing disciplines included.
     static constexpr Timestamp kWindow = kNanosPerSecond;
 
-    DuplicateFilter();
-
     /// Whether this packet was recorded already, when another device saw it. `data` begins at the network header.
     bool is_duplicate(std::span<const std::uint8_t> data, std::uint32_t original_length, DeviceId device,
                       Timestamp time);
@@ -34,22 +33,32 @@ private:
     static constexpr std::size_t kSets = 1 << 14;
     static constexpr std::size_t kWays = 8;
     static constexpr std::size_t kDevices = 4;  // that a packet may cross; of more, the rest count as new
+    static constexpr std::size_t kNotes = 1 << 16;
 
     struct Seen {
         DeviceId device = 0;  // 0: free
         std::uint32_t count = 0;
     };
-    /// Packets that look the same.
-    struct Kind {
+    /// Kinds of packets, those that look the same being one: a column each. A look at all hashes is one cache line.
+    struct Set {
+        std::array<std::uint64_t, kWays> hashes{};
+        std::array<Timestamp, kWays> last{};
+        std::array<std::array<Seen, kDevices>, kWays> seen{};
+    };
+    struct Note {
         std::uint64_t hash = 0;
-        Timestamp last = 0;
-        std::array<Seen, kDevices> seen{};
+        Timestamp time = 0;
     };
 
-    Kind& kind_of(std::uint64_t hash, Timestamp time);
+    void on_other_device(DeviceId device, Timestamp time);
+    bool count(std::uint64_t hash, DeviceId device, Timestamp time);
+    std::array<Seen, kDevices>& kind_of(std::uint64_t hash, Timestamp time);
 
-    // All zeros at first, as the kernel's fresh pages are: a short capture touches few of ten MiB.
-    std::unique_ptr<Kind[], decltype(&std::free)> kinds_;
+    DeviceId latest_ = 0;               // the device that the last packet came from
+    Timestamp shared_until_ = kAlways;  // until then packets may come that another device has seen
+    std::vector<Note> notes_;           // of packets from `latest_` alone; a circle when it is full
+    std::size_t oldest_note_ = 0;
+    std::vector<Set> sets_;  // none before there is a second device
 };
 
 }  // namespace tracedump

@@ -33,8 +33,18 @@ struct ParsedPacket {
     Transport transport = Transport::tcp;
     Endpoint source;
     Endpoint destination;
-    bool opens_connection = false;        // TCP with SYN and without ACK
-    std::optional<DatagramKey> datagram;  // of a fragment that is not the whole
+    bool opens_connection = false;  // TCP with SYN and without ACK
+
+    struct Fragment {
+        std::uint32_t identification = 0;
+        std::uint8_t protocol = 0;
+    };
+    std::optional<Fragment> fragment;  // that is not the whole
+
+    /// The datagram that `fragment` is of.
+    DatagramKey datagram() const {
+        return {source.address, destination.address, fragment->identification, fragment->protocol};
+    }
 };
 
 /// The types of ICMP that quote a packet: unreachable, source quench, redirect, time exceeded, parameter problem.

@@ -35,13 +35,22 @@ private:
     const tpacket_hdr_v1& header() const;
     static PacketRef packet_at(const std::uint8_t* memory);
 
+    // The headers of a packet that the kernel has just written are in another CPU's cache. If those that follow are of
+    // this one's size, as in a bulk transfer, then this is where the headers of a later one are.
+    static constexpr std::uint32_t kPacketsAhead = 4;
+    static void prefetch_headers(const std::uint8_t* memory) {
+        for (std::size_t line = 0; line < 3; ++line) __builtin_prefetch(memory + line * 64);
+    }
+
     std::uint8_t* memory_;
 };
 
 class PacketRing {
 public:
-    static constexpr std::size_t kBlockSize = 1 << 20;  // bytes; holds the largest GSO packet with room to spare
-    static constexpr unsigned kRetireMillis = 10;       // a block with packets in it waits no longer than about this
+    // Holds a packet of the sizes that BIG TCP is used with. When its time is up a block is handed over as it is, so
+    // that on the average half a block is lost in that time: smaller ones make more of the ring.
+    static constexpr std::size_t kBlockSize = 256 << 10;  // bytes
+    static constexpr unsigned kRetireMillis = 12;         // a block with packets in it waits no longer than about this
 
     /// A socket whose filter rejects everything and a mapped ring of `mebibytes`, bound to all interfaces of the
     /// network namespace that the calling thread is in.
@@ -80,8 +89,10 @@ template <typename Visit>
 void RingBlock::for_each_packet(Visit visit) const {
     const std::uint8_t* at = memory_ + header().offset_to_first_pkt;
     for (std::uint32_t i = 0; i < header().num_pkts; ++i) {
+        const std::uint32_t size = reinterpret_cast<const tpacket3_hdr*>(at)->tp_next_offset;
+        prefetch_headers(at + kPacketsAhead * size);
         visit(packet_at(at));
-        at += reinterpret_cast<const tpacket3_hdr*>(at)->tp_next_offset;
+        at += size;
     }
 }
 

@@ -1,6 +1,8 @@
 #include "gc/collector.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 namespace tracedump {
 
@@ -39,7 +41,7 @@ void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
 }
 
 void Collector::adopt_accepted(const Claim& listener) {
-    const auto rows = table_.list();
+    const auto rows = table_.list(listener.socket.transport, std::span(&listener.socket.local.port, 1));
     if (!rows) return;
     std::vector<SocketInfo> accepted;
     for (const SocketRow& row : *rows) {
@@ -50,9 +52,22 @@ void Collector::adopt_accepted(const Claim& listener) {
     if (!accepted.empty()) registry_.claim(accepted, listener.birth);
 }
 
+/// What the table has on the ports of these claims: on a busy host most sockets are strangers' on other ports.
+std::optional<std::vector<SocketRow>> Collector::rows_of(std::span<const Claim> claims) {
+    std::map<Transport, std::set<std::uint16_t>> ports;
+    for (const Claim& claim : claims) ports[claim.socket.transport].insert(claim.socket.local.port);
+    std::vector<SocketRow> all;
+    for (const auto& [transport, of_transport] : ports) {
+        const auto rows = table_.list(transport, std::vector(of_transport.begin(), of_transport.end()));
+        if (!rows) return std::nullopt;
+        all.insert(all.end(), rows->begin(), rows->end());
+    }
+    return all;
+}
+
 void Collector::sweep(Timestamp now) {
     const auto claims = registry_.living();
-    const auto rows = table_.list();
+    const auto rows = rows_of(claims);
     if (!rows) return;
     std::unordered_set<SocketCookie> cookies;
     bool has_cookies = true;
@@ -124,7 +139,7 @@ void Collector::adopt_flows() {
 }
 
 std::vector<std::uint64_t> Collector::adopt(const std::unordered_set<std::uint64_t>& inodes, Timestamp now) {
-    const auto rows = table_.list();
+    const auto rows = table_.list_all();
     if (!rows) return {};
     std::vector<std::uint64_t> found;
     std::vector<SocketInfo> sockets;

@@ -45,6 +45,7 @@ public:
 private:
     void adopt_accepted(const Claim& listener);
     void adopt_flows();
+    std::optional<std::vector<SocketRow>> rows_of(std::span<const Claim> claims);
     SocketCookie listed_cookie(const SocketInfo& socket, std::span<const SocketRow> rows);
 
     PortRegistry& registry_;

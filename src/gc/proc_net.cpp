@@ -1,5 +1,6 @@
 #include "gc/proc_net.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -46,7 +47,7 @@ std::optional<SocketRow> parse_proc_net_line(std::string_view line, Transport tr
     return SocketRow{0, transport, static_cast<SocketState>(state), *local, *remote};
 }
 
-std::optional<std::vector<SocketRow>> ProcNetTable::list() {
+std::optional<std::vector<SocketRow>> ProcNetTable::list_all() {
     std::vector<SocketRow> rows;
     bool read_any = false;
     for (const Transport transport : {Transport::tcp, Transport::udp, Transport::udplite}) {
@@ -54,16 +55,24 @@ std::optional<std::vector<SocketRow>> ProcNetTable::list() {
             std::ifstream file(folder_ + "/" + std::string(to_text(transport)) + version);
             read_any |= file.is_open();
             for (std::string line; std::getline(file, line);)
-                if (const auto row = parse_proc_net_line(line, transport); row && row->local.port != 0)
-                    rows.push_back(*row);
+                if (const auto row = parse_proc_net_line(line, transport)) rows.push_back(*row);
         }
     }
     if (!read_any) return std::nullopt;
     return rows;
 }
 
+std::optional<std::vector<SocketRow>> ProcNetTable::list(Transport transport, std::span<const std::uint16_t> ports) {
+    auto rows = list_all();
+    if (rows)
+        std::erase_if(*rows, [&](const SocketRow& row) {
+            return row.transport != transport || !std::binary_search(ports.begin(), ports.end(), row.local.port);
+        });
+    return rows;
+}
+
 std::vector<SocketRow> ProcNetTable::list_closing() {
-    auto rows = list().value_or(std::vector<SocketRow>());
+    auto rows = list_all().value_or(std::vector<SocketRow>());
     std::erase_if(rows, [](const SocketRow& row) {
         return row.transport != Transport::tcp ||
                (row.state != SocketState::fin_wait1 && row.state != SocketState::fin_wait2 &&

@@ -14,7 +14,8 @@ public:
     /// `folder` is /proc/net but in tests.
     explicit ProcNetTable(std::string folder = "/proc/net") : folder_(std::move(folder)) {}
 
-    std::optional<std::vector<SocketRow>> list() override;
+    std::optional<std::vector<SocketRow>> list(Transport transport, std::span<const std::uint16_t> ports) override;
+    std::optional<std::vector<SocketRow>> list_all() override;
     std::vector<SocketRow> list_closing() override;
 
 private:

@@ -7,10 +7,12 @@
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "gc/port_condition.h"
 #include "util/error.h"
 
 namespace tracedump {
@@ -56,7 +58,8 @@ SocketRow row_of(const inet_diag_msg& message, Transport transport) {
 /// What a callback of libmnl gathers.
 struct Gathering {
     std::vector<SocketRow>& rows;
-    std::optional<Transport> transport;  // of the request; a multicast message carries its own
+    std::optional<Transport> transport;         // of the request; a multicast message carries its own
+    std::span<const std::uint16_t> ports = {};  // none: all
 };
 
 int read_flow(const nlattr* attribute, void* data) {
@@ -87,6 +90,9 @@ int gather(const nlmsghdr* header, void* data) {
     auto& gathering = *static_cast<Gathering*>(data);
     if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) return MNL_CB_OK;
     const auto& message = *static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(header));
+    if (!gathering.ports.empty() &&
+        !std::binary_search(gathering.ports.begin(), gathering.ports.end(), ntohs(message.id.idiag_sport)))
+        return MNL_CB_OK;
     SocketRow row = row_of(message, gathering.transport.value_or(Transport::tcp));
     mnl_attr_parse(header, sizeof message, read_attribute, &row);
     if (gathering.transport) row.transport = *gathering.transport;
@@ -113,20 +119,29 @@ nlmsghdr* request(char* buffer, int protocol, int family, std::uint32_t states, 
 
 }  // namespace
 
+struct SockDiagTable::Wanted {
+    std::uint32_t states = kAllStates;
+    std::span<const std::uint16_t> ports = {};     // none: all
+    std::span<const std::uint8_t> condition = {};  // the kernel's part of that; see port_condition
+    bool flows = false;                            // with their tokens
+};
+
 SockDiagTable::SockDiagTable() : socket_(open_netlink()) {
     std::vector<SocketRow> probe;
-    if (!dump(IPPROTO_TCP, AF_INET, state_bit(SocketState::listening), probe))
+    if (!dump(IPPROTO_TCP, AF_INET, {.states = state_bit(SocketState::listening)}, probe))
         throw_errno(errno, "cannot list sockets through sock_diag");
 }
 
-bool SockDiagTable::dump(int protocol, int family, std::uint32_t states, std::vector<SocketRow>& rows, bool all_of_it) {
+bool SockDiagTable::dump(int protocol, int family, const Wanted& wanted, std::vector<SocketRow>& rows) {
     std::array<char, 32768> buffer;
-    nlmsghdr* header = request(buffer.data(), protocol, family, states, NLM_F_DUMP);
+    nlmsghdr* header = request(buffer.data(), protocol, family, wanted.states, NLM_F_DUMP);
+    if (!wanted.condition.empty())
+        mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, wanted.condition.size(), wanted.condition.data());
     // A flow's token comes with tcp_info, for which the kernel locks each socket.
-    if (all_of_it)
+    if (wanted.flows)
         static_cast<inet_diag_req_v2*>(mnl_nlmsg_get_payload(header))->idiag_ext = 1U << (INET_DIAG_INFO - 1);
     if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return false;
-    Gathering gathering{rows, transport_of(protocol).value_or(Transport::tcp)};
+    Gathering gathering{rows, transport_of(protocol).value_or(Transport::tcp), wanted.ports};
     for (;;) {
         const ssize_t length = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
         if (length < 0) return false;
@@ -137,12 +152,24 @@ bool SockDiagTable::dump(int protocol, int family, std::uint32_t states, std::ve
     }
 }
 
-std::optional<std::vector<SocketRow>> SockDiagTable::list() {
+std::optional<std::vector<SocketRow>> SockDiagTable::list(Transport transport, std::span<const std::uint16_t> ports) {
+    std::vector<SocketRow> rows;
+    if (ports.empty()) return rows;
+    const auto condition = port_condition(ports);
+    for (const int family : {AF_INET, AF_INET6})
+        // UDP-Lite may be missing from the kernel (ENOENT): then there are no such sockets.
+        if (!dump(static_cast<int>(transport), family, {.ports = ports, .condition = condition}, rows) &&
+            errno != ENOENT)
+            return std::nullopt;
+    return rows;
+}
+
+std::optional<std::vector<SocketRow>> SockDiagTable::list_all() {
     std::vector<SocketRow> rows;
     for (const int family : {AF_INET, AF_INET6})
         for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE})
-            // UDP-Lite may be missing from the kernel (ENOENT): then there are no such sockets.
-            if (!dump(protocol, family, kAllStates, rows) && errno != ENOENT) return std::nullopt;
+            if (!dump(protocol, family, {}, rows) && errno != ENOENT) return std::nullopt;
+    std::erase_if(rows, [](const SocketRow& row) { return row.local.port == 0; });
     return rows;
 }
 
@@ -150,13 +177,14 @@ std::vector<SocketRow> SockDiagTable::list_closing() {
     std::vector<SocketRow> rows;
     // A Multipath TCP connection closes before its flows do, which look established until then: look at it first.
     for (const int protocol : {kIpprotoMptcp, int{IPPROTO_TCP}})
-        for (const int family : {AF_INET, AF_INET6}) dump(protocol, family, kClosingStates, rows);
+        for (const int family : {AF_INET, AF_INET6}) dump(protocol, family, {.states = kClosingStates}, rows);
     return rows;
 }
 
 std::vector<SocketRow> SockDiagTable::list_flows() {
     std::vector<SocketRow> rows;
-    for (const int family : {AF_INET, AF_INET6}) dump(IPPROTO_TCP, family, kConnectedStates, rows, true);
+    for (const int family : {AF_INET, AF_INET6})
+        dump(IPPROTO_TCP, family, {.states = kConnectedStates, .flows = true}, rows);
     std::erase_if(rows, [](const SocketRow& row) { return row.token == 0; });
     return rows;
 }
@@ -174,7 +202,7 @@ int SocketDeaths::fd() const { return mnl_socket_get_fd(socket_.get()); }
 
 SocketDeaths::Heard SocketDeaths::take() {
     Heard heard;
-    Gathering gathering{heard.dead, std::nullopt};
+    Gathering gathering{heard.dead, std::nullopt, {}};
     std::array<char, 8192> buffer;
     for (;;) {
         const ssize_t length = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);

@@ -17,12 +17,14 @@ public:
     /// Throws Error if the kernel has no sock_diag or it is forbidden here.
     SockDiagTable();
 
-    std::optional<std::vector<SocketRow>> list() override;
+    std::optional<std::vector<SocketRow>> list(Transport transport, std::span<const std::uint16_t> ports) override;
+    std::optional<std::vector<SocketRow>> list_all() override;
     std::vector<SocketRow> list_closing() override;
     std::vector<SocketRow> list_flows() override;
 
 private:
-    bool dump(int protocol, int family, std::uint32_t states, std::vector<SocketRow>& rows, bool all_of_it = false);
+    struct Wanted;
+    bool dump(int protocol, int family, const Wanted& wanted, std::vector<SocketRow>& rows);
 
     NetlinkSocket socket_;
 };

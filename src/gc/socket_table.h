@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "ports/socket.h"
@@ -44,8 +45,12 @@ class SocketTable {
 public:
     virtual ~SocketTable() = default;
 
-    /// Every socket that has a local port, those in TIME_WAIT included. Nothing if the table cannot be read now.
-    virtual std::optional<std::vector<SocketRow>> list() = 0;
+    /// Every socket of a transport on one of these local ports (rising, each once), those in TIME_WAIT included.
+    /// Nothing if the table cannot be read now.
+    virtual std::optional<std::vector<SocketRow>> list(Transport transport, std::span<const std::uint16_t> ports) = 0;
+
+    /// The same of all transports, on all ports: a walk through everything that the host has.
+    virtual std::optional<std::vector<SocketRow>> list_all() = 0;
 
     /// The TCP sockets that have sent or received a FIN and are still to see the last ACK.
     virtual std::vector<SocketRow> list_closing() = 0;

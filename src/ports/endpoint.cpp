@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -26,23 +27,25 @@ std::string_view to_text(Transport transport) {
 }
 
 Address Address::v4(std::span<const std::uint8_t, 4> bytes) {
+    // In words, as it is read again: bytes would be waited for, packet after packet.
+    std::array<std::uint32_t, 4> words{0, 0, htonl(0xffff), 0};
+    std::memcpy(&words[3], bytes.data(), bytes.size());
     Address address;
-    std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes_.begin());
-    std::copy(bytes.begin(), bytes.end(), address.bytes_.begin() + kMappedPrefix.size());
+    address.bytes_ = std::bit_cast<std::array<std::uint8_t, 16>>(words);
     return address;
 }
 
 Address Address::v6(std::span<const std::uint8_t, 16> bytes) {
     Address address;
-    std::copy(bytes.begin(), bytes.end(), address.bytes_.begin());
+    std::memcpy(address.bytes_.data(), bytes.data(), bytes.size());
     return address;
 }
 
-bool Address::is_v4() const { return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes_.begin()); }
+bool Address::is_v4() const { return std::memcmp(bytes_.data(), kMappedPrefix.data(), kMappedPrefix.size()) == 0; }
 
 bool Address::is_wildcard() const {
-    const auto first = bytes_.begin() + (is_v4() ? kMappedPrefix.size() : 0);
-    return std::all_of(first, bytes_.end(), [](std::uint8_t byte) { return byte == 0; });
+    const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(bytes_);
+    return words[0] == 0 && (words[1] == 0 || (is_v4() && low32() == 0));
 }
 
 bool Address::is_group() const {

@@ -15,8 +15,12 @@ public:
         std::size_t written = 0;  // bytes of the span that are in the sink
         int error = 0;            // errno of the write that failed, 0 if all was written
     };
+    /// How a piece is to be written: with as little CPU as can be, though that may wait for the disk, or waiting for
+    /// the disk as little as can be.
+    enum class Haste : std::uint8_t { none, behind };
+
     /// Writes all of `bytes` or says how far it came. Writer thread.
-    virtual Outcome write(std::span<const std::uint8_t> bytes) = 0;
+    virtual Outcome write(std::span<const std::uint8_t> bytes, Haste haste) = 0;
 
     /// Takes back the last `bytes` that were written, so that no half record stays at the end. A sink that cannot
     /// (a pipe) leaves them: its reader has them already.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,10 @@
 namespace tracedump {
 
 namespace {
+
+// Linux 6.14, not in every libc: the page cache keeps nothing of what is written, so that no page has to be found for
+// it and no other file's is lost.
+constexpr int kRwfDontCache = 0x80;
 
 UniqueFd open_output(const std::string& path) {
     if (path == "-") {
@@ -28,10 +33,16 @@ UniqueFd open_output(const std::string& path) {
 
 OutputFile::OutputFile(const std::string& path) : fd_(open_output(path)) {}
 
-ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes) {
+ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste haste) {
     std::size_t written = 0;
     while (written < bytes.size()) {
-        const ssize_t n = ::write(fd_.get(), bytes.data() + written, bytes.size() - written);
+        const iovec rest{const_cast<std::uint8_t*>(bytes.data()) + written, bytes.size() - written};
+        const bool pass_cache = can_pass_cache_ && haste == Haste::none && rest.iov_len >= kLargePiece;
+        const ssize_t n = pwritev2(fd_.get(), &rest, 1, -1, pass_cache ? kRwfDontCache : 0);
+        if (n < 0 && pass_cache && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
+            can_pass_cache_ = false;
+            continue;
+        }
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {  // a pipe that somebody has made non-blocking
             pollfd ready{fd_.get(), POLLOUT, 0};

@@ -14,11 +14,15 @@ public:
     /// Throws Error if it cannot be opened, or if standard output is a terminal.
     explicit OutputFile(const std::string& path);
 
-    Outcome write(std::span<const std::uint8_t> bytes) override;
+    Outcome write(std::span<const std::uint8_t> bytes, Haste haste) override;
     void take_back(std::size_t bytes) override;
 
 private:
+    // Small pieces gain nothing: each is written to the disk at once, its last page together with the next one again.
+    static constexpr std::size_t kLargePiece = 128 << 10;  // bytes
+
     UniqueFd fd_;
+    bool can_pass_cache_ = true;  // kernel and file system know how, as far as is known
 };
 
 }  // namespace tracedump

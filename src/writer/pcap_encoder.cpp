@@ -39,28 +39,29 @@ struct LinkHeader {
 static_assert(sizeof(LinkHeader) == PcapEncoder::kLinkHeaderSize);
 
 template <typename Part>
-void append(std::vector<std::uint8_t>& out, const Part& part) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&part);
-    out.insert(out.end(), bytes, bytes + sizeof part);
+std::uint8_t* put(std::uint8_t* out, const Part& part, std::size_t size = sizeof(Part)) {
+    std::memcpy(out, &part, size);
+    return out + size;
 }
+
+constexpr auto kLinkSize = static_cast<std::uint32_t>(PcapEncoder::kLinkHeaderSize);
 
 }  // namespace
 
-void PcapEncoder::append_file_header(std::vector<std::uint8_t>& out) const {
+std::uint8_t* PcapEncoder::put_file_header(std::uint8_t* out) const {
     FileHeader header;
     header.snaplen = snaplen_;
-    append(out, header);
+    return put(out, header);
 }
 
-void PcapEncoder::append_packet(std::vector<std::uint8_t>& out, const PacketRef& packet) const {
-    constexpr auto link_size = static_cast<std::uint32_t>(kLinkHeaderSize);
-    const std::uint32_t kept = std::min(packet.captured_length + link_size, snaplen_);
+std::uint8_t* PcapEncoder::put_record(std::uint8_t* out, const PacketRef& packet) const {
+    const std::uint32_t kept = std::min(packet.captured_length + kLinkSize, snaplen_);
     RecordHeader record{};
     record.seconds = static_cast<std::uint32_t>(packet.time / kNanosPerSecond);
     record.microseconds = static_cast<std::uint32_t>(packet.time % kNanosPerSecond / 1000);
     record.captured_length = kept;
-    record.original_length = packet.original_length + link_size;
-    append(out, record);
+    record.original_length = packet.original_length + kLinkSize;
+    out = put(out, record);
 
     LinkHeader link{};
     link.direction = htons(packet.direction);
@@ -68,9 +69,10 @@ void PcapEncoder::append_packet(std::vector<std::uint8_t>& out, const PacketRef&
     link.address_length = htons(packet.address_length);
     std::memcpy(link.address, packet.address, std::min<std::size_t>(packet.address_length, sizeof link.address));
     link.ethertype = htons(packet.ethertype);
-    const auto* link_bytes = reinterpret_cast<const std::uint8_t*>(&link);
-    out.insert(out.end(), link_bytes, link_bytes + std::min(kept, link_size));
-    if (kept > link_size) out.insert(out.end(), packet.data, packet.data + (kept - link_size));
+    out = put(out, link, std::min(kept, kLinkSize));
+    if (kept <= kLinkSize) return out;
+    std::memcpy(out, packet.data, kept - kLinkSize);
+    return out + (kept - kLinkSize);
 }
 
 }  // namespace tracedump

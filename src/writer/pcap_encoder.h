@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "messages/packet_batch.h"
 
@@ -18,12 +17,14 @@ public:
     /// Keeps at most `snaplen` bytes of a packet, counted with its 16-byte link header, as tcpdump counts.
     explicit PcapEncoder(std::uint32_t snaplen) : snaplen_(snaplen) {}
 
-    void append_file_header(std::vector<std::uint8_t>& out) const;
-    void append_packet(std::vector<std::uint8_t>& out, const PacketRef& packet) const;
+    /// Both write to `out`, which has room for the largest (below), and return where what they wrote ends.
+    std::uint8_t* put_file_header(std::uint8_t* out) const;
+    std::uint8_t* put_record(std::uint8_t* out, const PacketRef& packet) const;
 
     static constexpr std::size_t kFileHeaderSize = 24;
     static constexpr std::size_t kRecordHeaderSize = 16;
     static constexpr std::size_t kLinkHeaderSize = 16;
+    static constexpr std::size_t kLargestRecord = kRecordHeaderSize + kMaxSnaplen;
 
 private:
     std::uint32_t snaplen_;

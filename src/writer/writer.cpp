@@ -7,12 +7,11 @@
 
 namespace tracedump {
 
-Writer::Writer(const Links& links, std::uint32_t snaplen) : links_(links), encoder_(snaplen) {
-    piece_.reserve(kPieceSize + kMaxSnaplen);
-}
+Writer::Writer(const Links& links, std::uint32_t snaplen)
+    : links_(links), encoder_(snaplen), piece_(kPieceSize + PcapEncoder::kLargestRecord) {}
 
 void Writer::begin() {
-    encoder_.append_file_header(piece_);
+    size_ = static_cast<std::size_t>(encoder_.put_file_header(piece_.data()) - piece_.data());
     flush();
 }
 
@@ -35,20 +34,26 @@ void Writer::take(const PacketBatch& batch) {
             links_.counters.lost.fetch_add(1, std::memory_order_relaxed);
             continue;
         }
-        encoder_.append_packet(piece_, packet);
-        record_ends_.push_back(piece_.size());
-        if (piece_.size() >= kPieceSize) flush();
+        size_ = static_cast<std::size_t>(encoder_.put_record(piece_.data() + size_, packet) - piece_.data());
+        record_ends_.push_back(size_);
+        if (size_ >= kPieceSize) flush();
     }
 }
 
+ByteSink::Haste Writer::haste() {
+    const auto now = std::chrono::steady_clock::now();
+    if (links_.queue.size() > links_.queue.capacity() / kBehind) in_haste_until_ = now + kHaste;
+    return now < in_haste_until_ ? ByteSink::Haste::behind : ByteSink::Haste::none;
+}
+
 void Writer::flush() {
-    if (piece_.empty()) return;
-    const auto outcome = links_.sink.write(piece_);
+    if (size_ == 0) return;
+    const auto outcome = links_.sink.write(std::span(piece_).first(size_), haste());
     if (outcome.error == 0)
         links_.counters.written.fetch_add(record_ends_.size(), std::memory_order_relaxed);
     else
         fail(outcome.error, outcome.written);
-    piece_.clear();
+    size_ = 0;
     record_ends_.clear();
 }
 

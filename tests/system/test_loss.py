@@ -75,7 +75,7 @@ def ring_overflows(lab):
     expect_equal(said["received by filter"], ours, "packets that passed the filter")
 
 
-def ring_of_one_block(lab):
+def smallest_ring(lab):
     ours, _, said = overflow(lab, 1)
     expect_equal(said["received by filter"], ours, "packets that passed the filter")
 
@@ -114,4 +114,4 @@ def output_that_nobody_reads(lab):
         assert said["dropped by kernel"] > 0, "nothing was lost: the test shows nothing"
 
 
-main(ring_overflows, ring_of_one_block, ring_overflows_with_strangers, output_that_nobody_reads)
+main(ring_overflows, smallest_ring, ring_overflows_with_strangers, output_that_nobody_reads)

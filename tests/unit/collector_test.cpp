@@ -17,10 +17,15 @@ public:
     std::vector<SocketRow> rows;
     bool readable = true;
 
-    std::optional<std::vector<SocketRow>> list() override {
+    std::optional<std::vector<SocketRow>> list(Transport transport, std::span<const std::uint16_t> ports) override {
         if (!readable) return std::nullopt;
-        return rows;
+        std::vector<SocketRow> on_ports;
+        for (const SocketRow& row : rows)
+            if (row.transport == transport && std::binary_search(ports.begin(), ports.end(), row.local.port))
+                on_ports.push_back(row);
+        return on_ports;
     }
+    std::optional<std::vector<SocketRow>> list_all() override { return rows; }
     std::vector<SocketRow> list_closing() override {
         std::vector<SocketRow> closing;
         for (const SocketRow& row : readable ? rows : std::vector<SocketRow>())

@@ -78,5 +78,29 @@ TEST_F(DuplicateFilterTest, ABusyHostStillFindsEveryDuplicate) {
     EXPECT_LT(missed, kPackets / 100);
 }
 
+TEST_F(DuplicateFilterTest, WhatCameFromOneDeviceAloneIsKnownWhenAnotherShowsUp) {
+    constexpr std::uint32_t kPackets = 100000, kRemembered = 50000;  // what it notes of one device is bounded
+    std::vector<std::uint8_t> data(60);
+    const auto judge = [&](std::uint32_t number, std::uint32_t device) {
+        std::memcpy(data.data(), &number, sizeof number);
+        return filter_.is_duplicate(data, 60, device, number);
+    };
+    for (std::uint32_t i = 0; i < kPackets; ++i) ASSERT_FALSE(judge(i, 10));
+    std::uint32_t missed = 0;
+    for (std::uint32_t i = kPackets - kRemembered; i < kPackets; ++i) missed += !judge(i, 11);
+    EXPECT_LT(missed, kRemembered / 100);
+}
+
+TEST_F(DuplicateFilterTest, DevicesMayComeAndGo) {
+    for (Timestamp time = 0; time < 20 * DuplicateFilter::kWindow; time += DuplicateFilter::kWindow / 4) {
+        const auto content = static_cast<std::uint8_t>(time / (DuplicateFilter::kWindow / 4));
+        EXPECT_FALSE(duplicate(content, 10, time));
+        // Every few seconds another device sees one, too, and for a second after it all of them.
+        const auto phase = time % (5 * DuplicateFilter::kWindow);
+        if (phase > DuplicateFilter::kWindow) continue;
+        EXPECT_TRUE(duplicate(content, 11, time + 1)) << time;
+    }
+}
+
 }  // namespace
 }  // namespace tracedump

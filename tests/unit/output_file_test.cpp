@@ -9,12 +9,16 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 
 #include "helpers.h"
 #include "util/error.h"
 
 namespace tracedump {
 namespace {
+
+constexpr auto kNoHaste = ByteSink::Haste::none;
 
 std::span<const std::uint8_t> bytes(const std::string& text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -35,7 +39,7 @@ TEST(OutputFile, TruncatesWhatWasThere) {
     test::TempFolder folder;
     folder.write("old", "something long");
     OutputFile file(folder.path("old"));
-    EXPECT_EQ(file.write(bytes("new")).error, 0);
+    EXPECT_EQ(file.write(bytes("new"), kNoHaste).error, 0);
     EXPECT_EQ(folder.read("old"), "new");
 }
 
@@ -43,22 +47,43 @@ TEST(OutputFile, WritesAllOneAfterAnother) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
     const std::string large(3 << 20, 'x');
-    EXPECT_EQ(file.write(bytes("head")).written, 4U);
-    const auto outcome = file.write(bytes(large));
+    EXPECT_EQ(file.write(bytes("head"), kNoHaste).written, 4U);
+    const auto outcome = file.write(bytes(large), kNoHaste);
     EXPECT_EQ(outcome.written, large.size());
     EXPECT_EQ(outcome.error, 0);
     EXPECT_EQ(folder.read("f"), "head" + large);
 }
 
+TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
+    test::TempFolder disk;
+    // Another file system, which may know other ways to write.
+    const std::string memory = "/dev/shm/tracedump-output-file-test";
+    for (const std::string& path : {disk.path("f"), memory}) {
+        if (path == memory && access("/dev/shm", W_OK) != 0) continue;
+        OutputFile file(path);
+        std::string all;
+        for (const std::size_t size : {1U << 20, 100U, (1U << 20) + 1, 3U, 300'000U}) {
+            for (const auto haste : {ByteSink::Haste::none, ByteSink::Haste::behind}) {
+                const std::string piece(size, static_cast<char>('a' + all.size() % 26));
+                EXPECT_EQ(file.write(bytes(piece), haste).written, size);
+                all += piece;
+            }
+        }
+        std::ifstream stream(path);
+        EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(stream), {}) == all) << path;
+    }
+    unlink(memory.c_str());
+}
+
 TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
-    file.write(bytes("0123456789"));
+    file.write(bytes("0123456789"), kNoHaste);
     file.take_back(0);
     EXPECT_EQ(folder.read("f"), "0123456789");
     file.take_back(4);
     EXPECT_EQ(folder.read("f"), "012345");
-    file.write(bytes("ab"));
+    file.write(bytes("ab"), kNoHaste);
     EXPECT_EQ(folder.read("f"), "012345ab");
     file.take_back(8);
     EXPECT_EQ(folder.read("f"), "");
@@ -67,7 +92,7 @@ TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
 TEST(OutputFile, TakesBackNoMoreThanIsThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
-    file.write(bytes("0123"));
+    file.write(bytes("0123"), kNoHaste);
     file.take_back(5);
     EXPECT_EQ(folder.read("f"), "0123");
 }
@@ -81,7 +106,7 @@ TEST(OutputFile, TellsHowFarAWriteCame) {
     const rlimit limit{1000, old.rlim_max};
     const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    const auto outcome = file.write(bytes(std::string(1500, 'x')));
+    const auto outcome = file.write(bytes(std::string(1500, 'x')), kNoHaste);
     setrlimit(RLIMIT_FSIZE, &old);
     std::signal(SIGXFSZ, old_handler);
     EXPECT_EQ(outcome.written, 1000U);
@@ -91,7 +116,7 @@ TEST(OutputFile, TellsHowFarAWriteCame) {
 TEST(OutputFile, AFullDeviceIsTold) {
     if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
     OutputFile file("/dev/full");
-    const auto outcome = file.write(bytes("x"));
+    const auto outcome = file.write(bytes("x"), kNoHaste);
     EXPECT_EQ(outcome.written, 0U);
     EXPECT_EQ(outcome.error, ENOSPC);
     file.take_back(0);  // harmless
@@ -120,7 +145,7 @@ TEST(OutputFile, DashIsStandardOutput) {
     dup2(target.get(), STDOUT_FILENO);
     {
         OutputFile file("-");
-        file.write(bytes("packets"));
+        file.write(bytes("packets"), kNoHaste);
         file.take_back(2);
     }
     const bool still_open = fcntl(STDOUT_FILENO, F_GETFD) >= 0;

@@ -261,7 +261,7 @@ TEST(Packet, IcmpErrorsHaveTheEndsOfWhatTheyQuote) {
             EXPECT_EQ(packet.destination.port, 80);
             EXPECT_EQ(packet.transport, Transport::tcp);
             EXPECT_FALSE(packet.opens_connection);
-            EXPECT_FALSE(packet.datagram);
+            EXPECT_FALSE(packet.fragment);
         }
     }
 }

@@ -69,10 +69,11 @@ Dump read_back(const Bytes& file) {
 
 Dump encode(std::uint32_t snaplen, const std::vector<PacketRef>& packets) {
     const PcapEncoder encoder(snaplen);
-    Bytes out;
-    encoder.append_file_header(out);
-    EXPECT_EQ(out.size(), PcapEncoder::kFileHeaderSize);
-    for (const PacketRef& packet : packets) encoder.append_packet(out, packet);
+    Bytes out((packets.size() + 1) * PcapEncoder::kLargestRecord);
+    std::uint8_t* end = encoder.put_file_header(out.data());
+    EXPECT_EQ(end - out.data(), static_cast<std::ptrdiff_t>(PcapEncoder::kFileHeaderSize));
+    for (const PacketRef& packet : packets) end = encoder.put_record(end, packet);
+    out.resize(static_cast<std::size_t>(end - out.data()));
     return read_back(out);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <numeric>
 
 #include "helpers.h"
 
@@ -81,13 +82,22 @@ TEST_F(ProcNet, ListsTheFilesThatAreThere) {
     folder.write("tcp6", std::string(kHeading) + kMapped6);
     folder.write("udp", std::string(kHeading) + kUdp4);
     ProcNetTable table(folder.path());
-    const auto rows = table.list();
+    std::vector<std::uint16_t> all(65536);
+    std::iota(all.begin(), all.end(), 0);
+    const auto rows = table.list(Transport::tcp, all);
     ASSERT_TRUE(rows);
-    EXPECT_EQ(rows->size(), 5U);
+    EXPECT_EQ(rows->size(), 4U);
     EXPECT_TRUE(std::all_of(rows->begin(), rows->end(), [](const SocketRow& row) { return row.cookie == 0; }));
-    EXPECT_EQ(
-        std::count_if(rows->begin(), rows->end(), [](const SocketRow& row) { return row.transport == Transport::udp; }),
-        1);
+    const auto datagrams = table.list(Transport::udp, all);
+    ASSERT_TRUE(datagrams);
+    EXPECT_EQ(datagrams->size(), 1U);
+
+    const std::uint16_t port = rows->front().local.port;
+    const auto on_port = table.list(Transport::tcp, std::span(&port, 1));
+    ASSERT_TRUE(on_port);
+    EXPECT_FALSE(on_port->empty());
+    EXPECT_LT(on_port->size(), rows->size());
+    for (const SocketRow& row : *on_port) EXPECT_EQ(row.local.port, port);
 
     const auto closing = table.list_closing();
     ASSERT_EQ(closing.size(), 1U);
@@ -97,7 +107,7 @@ TEST_F(ProcNet, ListsTheFilesThatAreThere) {
 TEST_F(ProcNet, WithoutAnyFileThereIsNoTable) {
     test::TempFolder folder;
     ProcNetTable table(folder.path());
-    EXPECT_FALSE(table.list());
+    EXPECT_FALSE(table.list(Transport::tcp, {}));
     EXPECT_TRUE(table.list_closing().empty());
 }
 

@@ -20,8 +20,9 @@ class FakeSink : public ByteSink {
 public:
     explicit FakeSink(std::size_t room = SIZE_MAX, int error = ENOSPC) : room_(room), error_(error) {}
 
-    Outcome write(std::span<const std::uint8_t> data) override {
+    Outcome write(std::span<const std::uint8_t> data, Haste haste) override {
         ++writes;
+        in_haste += haste == Haste::behind;
         const std::size_t n = std::min(data.size(), room_ - bytes.size());
         bytes.insert(bytes.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
         return {n, n == data.size() ? 0 : error_};
@@ -33,6 +34,7 @@ public:
 
     Bytes bytes;
     int writes = 0;
+    int in_haste = 0;
 
 private:
     std::size_t room_;
@@ -56,8 +58,9 @@ protected:
     }
 
     /// Writes batches of these sizes to the sink and stops.
-    void write(ByteSink& sink, const std::vector<std::size_t>& batches) {
+    void write(ByteSink& sink, const std::vector<std::size_t>& batches, std::ptrdiff_t capacity = 1000) {
         WriterQueue queue;
+        queue.set_capacity(capacity);
         Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
         writer.begin();
         statuses_.assign(batches.size(), kOut);
@@ -104,6 +107,15 @@ TEST_F(WriterTest, ManyPacketsAreWrittenInFewPieces) {
     EXPECT_EQ(sink.bytes.size(), kHeader + 50'000 * kRecord);
     EXPECT_EQ(counters_.written, 50'000U);
     EXPECT_LT(sink.writes, 20);
+}
+
+TEST_F(WriterTest, IsInHasteWhenTheQueueFills) {
+    FakeSink with_time, behind;
+    write(with_time, std::vector<std::size_t>(8, 10'000), 1000);
+    EXPECT_EQ(with_time.in_haste, 0);
+    write(behind, std::vector<std::size_t>(8, 10'000), 10);
+    EXPECT_EQ(behind.in_haste, behind.writes - 1);  // all but the header
+    EXPECT_EQ(behind.bytes, with_time.bytes);
 }
 
 TEST_F(WriterTest, AnIdleWriterFlushesWhatItHas) {

@@ -1,0 +1,68 @@
+"""Foreign traffic: how much it slows the sender that tracedump listens, with few ports in its set or many, and what
+tracedump itself needs for packets that are none of its business."""
+
+import subprocess
+
+from harness import NEAR, TRACEDUMP, wait_for
+from measure import Comparison, Target, load, printed_seconds, start, tracedump
+
+PORT = "7000"  # even: no port of the set
+PACKETS = 1_000_000
+SIZES = (64, 1400)  # bytes of a packet
+PORTS = (0, 10, 1_000, 30_000)
+UNITS = {"rate": "packets/s", "cpu": "% of the load's time"}
+
+
+def idle_tcpdump(lab):
+    """For comparison: what any packet socket costs, whose filter takes nothing."""
+    return start(lab, ["tcpdump", "-i", "any", "-Z", "root", "-w", lab.folder / "capture.pcap", "udp port 9"],
+                 "listening on")
+
+
+def idle_tracedump(ports, options):
+    def begin(lab):
+        holder = lab.start([load("hold_ports"), str(ports)], stdin=subprocess.PIPE)
+        wait_for("the ports", lambda: "ready" in holder.stdout())
+        return tracedump(lab, holder.stdout().split()[:-1], options)
+    return begin
+
+
+def foreign(lab, size, begin=None):
+    lab.start([load("udp_sink"), PORT])
+    lab.await_port(int(PORT), "udp")
+    capture = begin(lab) if begin else None
+    before = capture.cpu_so_far() if capture else 0
+    generator = start(lab, [load("udp_flood"), NEAR, PORT, str(PACKETS), str(size)], namespace=lab.far)
+    generator.wait_measured()
+    assert generator.popen.returncode == 0, generator.stderr()
+    seconds = printed_seconds(generator.stdout())
+    cpu = 0
+    if capture:
+        cpu = capture.cpu_so_far() - before
+        capture.end()
+        assert capture.popen.returncode == 0, capture.stderr()
+    return {"rate": PACKETS / seconds, "cpu": 100 * cpu / seconds}
+
+
+def comparisons(engines):
+    if engines:
+        help_text = subprocess.run([TRACEDUMP, "--help"], capture_output=True, text=True, check=True).stdout
+        if "--filter" not in help_text:
+            raise SystemExit("bench: this tracedump has no --filter")
+    begins = {"no capture": None, "tcpdump udp port 9": idle_tcpdump}
+    targets = []
+    for engine in engines or [None]:
+        options = [f"--filter={engine}"] if engine else []
+        for ports in PORTS:
+            name = f"{engine + ': ' if engine else ''}{ports} ports"
+            begins[name] = idle_tracedump(ports, options)
+            targets.append(Target(f"{name}: the sender's rate, of that without a capture",
+                                  lambda medians, name=name: medians[name]["rate"] / medians["no capture"]["rate"],
+                                  at_least=0.95))
+            targets.append(Target(f"{name}: tracedump's CPU, %", lambda medians, name=name: medians[name]["cpu"],
+                                  at_most=1))
+    return [Comparison(f"foreign-{size}",
+                       f"1,000,000 packets of {size} bytes, none of the application, at the generator's full rate.",
+                       {name: lambda lab, begin=begin, size=size: foreign(lab, size, begin)
+                        for name, begin in begins.items()}, UNITS, targets)
+            for size in SIZES]
