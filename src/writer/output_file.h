@@ -19,7 +19,7 @@ public:
 
 private:
     // Small pieces gain nothing: each is written to the disk at once, its last page together with the next one again.
-    static constexpr std::size_t kLargePiece = 128 << 10;  // bytes
+    static constexpr std::size_t kLargePiece = 256 << 10;  // bytes
 
     UniqueFd fd_;
     bool can_pass_cache_ = true;  // kernel and file system know how, as far as is known
