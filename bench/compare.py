@@ -19,15 +19,13 @@ def arguments():
     parser.add_argument("--list", action="store_true", help="names the comparisons")
     parser.add_argument("--rounds", type=int, help="runs of each contender")
     parser.add_argument("--json", type=pathlib.Path, help="a file for all figures, those of each round too")
-    parser.add_argument("--filter", default="", help="filter engines to compare, as tracedump's --filter takes them")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
-    engines = [engine for engine in options.filter.split(",") if engine]
     known = {comparison.name: comparison for comparison in
-             [*capture_loads.comparisons(), *filter_loads.comparisons(engines), *monitor_loads.comparisons(),
+             [*capture_loads.comparisons(), *filter_loads.comparisons(), *monitor_loads.comparisons(),
               *sweep_loads.comparisons()]}
     if options.list:
         for name, comparison in known.items():

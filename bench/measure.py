@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from harness import DEADLINE, TRACEDUMP, Lab, Process, wait_for
+from harness import BINARY, DEADLINE, Lab, Process, wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
 LOADS = pathlib.Path(os.environ.get("TRACEDUMP_LOADS", HERE.parent / "build/release/bench/programs"))
@@ -65,7 +65,7 @@ def start(lab, command, ready=None, namespace=None, **options):
 
 
 def tracedump(lab, arguments, options=(), file="capture.pcap"):
-    return start(lab, [TRACEDUMP, *options, "-w", lab.folder / file, *map(str, arguments)], "listening on any",
+    return start(lab, [BINARY, *options, "-w", lab.folder / file, *map(str, arguments)], "listening on any",
                  name="tracedump")
 
 
