@@ -77,7 +77,8 @@ static __always_inline bool is_known(const struct port_table* table, __u8 protoc
                                      __u32 remote_address) {
     const struct port_entry* entry =
         protocol == IPPROTO_TCP ? &table->tcp[local & 0xffff] : &table->udp[local & 0xffff];
-    return entry->claimed || entry->born || table->remotes[remote_slot(remote_address, remote) & 0xffff];
+    if (entry->claimed || entry->born) return true;
+    return table->any_remote && table->remotes[remote_slot(remote_address, remote) & 0xffff];
 }
 
 /// Which end is local? Outgoing: the sender's. Incoming: the receiver's. On the loopback, where only the incoming copy

@@ -20,6 +20,7 @@ struct port_table {
     struct port_entry tcp[PORT_TABLE_PORTS];
     struct port_entry udp[PORT_TABLE_PORTS]; /* UDP-Lite too */
     __u8 remotes[PORT_TABLE_REMOTES];        /* that connects are under way to, by remote_slot() */
+    __u8 any_remote;                         /* whether there is one: mostly not, and then nobody need look */
 };
 
 /* Where a remote is noted: `address` is the whole of an IPv4 address, the last word of an IPv6 one, `port` its port,

@@ -32,6 +32,16 @@ struct socket_event {
     __u32 padding;
 };
 
+/* The processes by id, as memory that both have mapped: to ask costs a load, for all the host's processes alike. */
+#define PROCESS_IDS (1 << 22) /* PID_MAX_LIMIT of include/linux/threads.h */
+enum {
+    PROCESS_TRACED = 1,
+    PROCESS_GETS_GIFTS = 2, /* sockets may be given to it */
+};
+struct process_table {
+    __u8 flags[PROCESS_IDS];
+};
+
 /* What the hooks know of a socket. */
 struct known_socket {
     __u64 network;

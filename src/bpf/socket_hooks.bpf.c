@@ -50,13 +50,12 @@ struct {
     __type(value, struct port_table);
 } ports SEC(".maps");  // the packet filter's
 
-/// The traced processes by id, and whether sockets may be given to them.
 struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 16);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, __u8);
+    __type(value, struct process_table);
 } processes SEC(".maps");
 
 /// The network namespaces under capture, by cookie.
@@ -119,12 +118,19 @@ static __always_inline void report(struct socket_event* event) {
     if (bpf_ringbuf_output(&events, event, sizeof *event, wake_up(event)) != 0) count_lost();
 }
 
+/// What is known of a process: enum above struct process_table.
+static __always_inline __u8 flags_of(__u32 pid) {
+    const __u32 zero = 0;
+    const struct process_table* table = bpf_map_lookup_elem(&processes, &zero);
+    return table && pid < PROCESS_IDS ? table->flags[pid] : 0;
+}
+
 /// The event's process is the current one, if that is traced.
 static __always_inline bool is_traced(struct socket_event* event) {
     const __u64 current = bpf_get_current_pid_tgid();
     event->pid = current >> 32;
     event->tid = (__u32)current;
-    return bpf_map_lookup_elem(&processes, &event->pid) != NULL;
+    return flags_of(event->pid) & PROCESS_TRACED;
 }
 
 static __always_inline bool has_ports(__u32 type, __u32 protocol) {
@@ -382,8 +388,7 @@ int on_tcp(struct bpf_sock_ops* tcp) {
 /// same, if it was given the socket; or by an interrupt that came while it ran. tracedump looks. (A packet to the
 /// application is most likely a stranger's answer, on the loopback.)
 static __always_inline void suspect(struct socket_event* event) {
-    const __u8* gifts = bpf_map_lookup_elem(&processes, &event->pid);
-    if (!gifts || !*gifts || is_admitted(event->protocol, event->remote_port)) return;
+    if (is_admitted(event->protocol, event->remote_port)) return;
     const struct known_socket now = {.network = event->network, .port = event->local_port, .suspect = 1};
     bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY);
     admit(event->protocol, event->local_port);
@@ -391,13 +396,12 @@ static __always_inline void suspect(struct socket_event* event) {
     report(event);
 }
 
-/// `pid` is the current, traced process; 0 if the kernel does not tell here.
-static __always_inline void on_packet(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
-    const __u64 cookie = bpf_get_socket_cookie(packet);
-    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &cookie);
-    if (known ? known->suspect || known->port == sk->src_port : pid == 0 || is_admitted(sk->protocol, sk->src_port))
-        return;
-    struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = cookie, .pid = pid};
+/// A packet of a UDP socket, in the context of process `pid`; 0 if the kernel does not tell here.
+static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
+    struct socket_event event = {.kind = SOCKET_HAS_PORT, .pid = pid, .cookie = bpf_get_socket_cookie(packet)};
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
+    if (known && (known->suspect || known->port == sk->src_port)) return;
+    if (!known && (!(flags_of(pid) & PROCESS_GETS_GIFTS) || is_admitted(sk->protocol, sk->src_port))) return;
     describe(&event, sk);
     if (known) {
         event.network = known->network;
@@ -407,16 +411,29 @@ static __always_inline void on_packet(struct __sk_buff* packet, struct bpf_sock*
     }
 }
 
+/// The same of a TCP socket, whose port is known but if it was given to the process.
+static __always_inline void on_segment(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
+    if (!(flags_of(pid) & PROCESS_GETS_GIFTS) || is_admitted(IPPROTO_TCP, sk->src_port)) return;
+    struct socket_event event = {.pid = pid, .cookie = bpf_get_socket_cookie(packet)};
+    if (bpf_map_lookup_elem(&sockets, &event.cookie)) return;
+    describe(&event, sk);
+    suspect(&event);
+}
+
 SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff* packet) {
     __u32 pid = 0;
     if (newer_kernel) {
         pid = bpf_get_current_pid_tgid() >> 32;
-        if (!bpf_map_lookup_elem(&processes, &pid)) return GO_ON;
+        if (!(flags_of(pid) & PROCESS_TRACED)) return GO_ON;
     }
     struct bpf_sock* sk = packet->sk;
     sk = sk ? bpf_sk_fullsock(sk) : NULL;  // one in TIME_WAIT is none
-    if (sk && has_ports(sk->type, sk->protocol)) on_packet(packet, sk, pid);
+    if (!sk || !has_ports(sk->type, sk->protocol)) return GO_ON;
+    if (sk->type == SOCK_DGRAM)
+        on_datagram(packet, sk, pid);
+    else
+        on_segment(packet, sk, pid);
     return GO_ON;
 }
 

@@ -52,7 +52,7 @@ public:
     void unwatch(pid_t process) override { links_.hooks.unwatch(process); }
     void release(pid_t thread) override { links_.hooks.release(thread); }
     void give_up(NetworkId network) override { links_.hooks.capture(network); }
-    void expect_gifts(pid_t process) override { links_.hooks.watch(process, true); }
+    void expect_gifts(pid_t process) override { links_.hooks.expect_gifts(process); }
     void know(const SocketInfo& socket, NetworkId network) override;
     void catch_up() override;
     int fd() const override { return links_.hooks.fd(); }

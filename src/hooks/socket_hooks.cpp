@@ -97,6 +97,7 @@ public:
     Loaded(int ports_map, std::size_t ring)
         : cgroup_(place_for_hooks()),
           skeleton_(load(ports_map, ring)),
+          processes_(map(skeleton_->maps.processes), PROT_READ | PROT_WRITE, 0, "the processes"),
           counts_(map(skeleton_->maps.counts), PROT_READ, 0, "the counts"),
           consumed_(map(skeleton_->maps.events), PROT_READ, 0, "the ring buffer"),
           produced_(map(skeleton_->maps.events), PROT_READ, sysconf(_SC_PAGESIZE), "the ring buffer"),
@@ -106,7 +107,7 @@ public:
     }
 
     const std::string& cgroup() const { return cgroup_.name; }
-    int processes() const { return map(skeleton_->maps.processes); }
+    std::uint8_t& flags_of(pid_t process) const { return (*processes_).flags[process % PROCESS_IDS]; }
     int held() const { return map(skeleton_->maps.held); }
     int networks() const { return map(skeleton_->maps.networks); }
     int sockets() const { return map(skeleton_->maps.sockets); }
@@ -146,6 +147,7 @@ private:
 
     const CgroupRoot cgroup_;
     const Skeleton skeleton_;
+    const Mapping<process_table> processes_;
     const Mapping<hook_counts> counts_;
     const Mapping<std::uint64_t> consumed_, produced_;
     const Take* take_ = nullptr;
@@ -160,21 +162,19 @@ SocketHooks::~SocketHooks() = default;
 const std::string& SocketHooks::cgroup() const { return loaded_->cgroup(); }
 
 void SocketHooks::watch(pid_t process, bool gifts) {
-    const auto id = static_cast<std::uint32_t>(process);
-    const std::uint8_t value = gifts ? 1 : 0;
-    if (bpf_map_update_elem(loaded_->processes(), &id, &value, BPF_ANY) != 0)
-        throw_errno(errno, fmt::format("telling the hooks of process {}", process));
+    const auto flags = static_cast<std::uint8_t>(gifts ? PROCESS_TRACED | PROCESS_GETS_GIFTS : PROCESS_TRACED);
+    std::atomic_ref(loaded_->flags_of(process)).store(flags);
 }
 
-void SocketHooks::unwatch(pid_t process) {
-    const auto id = static_cast<std::uint32_t>(process);
-    bpf_map_delete_elem(loaded_->processes(), &id);
-}
+void SocketHooks::unwatch(pid_t process) { std::atomic_ref(loaded_->flags_of(process)).store(0); }
 
 bool SocketHooks::gets_gifts(pid_t process) const {
-    const auto id = static_cast<std::uint32_t>(process);
-    std::uint8_t gifts = 0;
-    return bpf_map_lookup_elem(loaded_->processes(), &id, &gifts) == 0 && gifts != 0;
+    return (std::atomic_ref(loaded_->flags_of(process)).load() & PROCESS_GETS_GIFTS) != 0;
+}
+
+void SocketHooks::expect_gifts(pid_t process) {
+    std::uint8_t watched = PROCESS_TRACED;  // not one that has ended meanwhile, nor whoever has its id now
+    std::atomic_ref(loaded_->flags_of(process)).compare_exchange_strong(watched, PROCESS_TRACED | PROCESS_GETS_GIFTS);
 }
 
 void SocketHooks::release(pid_t thread) {

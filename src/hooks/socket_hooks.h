@@ -36,6 +36,8 @@ public:
     void watch(pid_t process, bool gifts);
     void unwatch(pid_t process);
     bool gets_gifts(pid_t process) const;
+    /// From now on, if it is watched.
+    void expect_gifts(pid_t process);
 
     /// A thread that waits in a hook (SOCKET_ABROAD) goes on to the stop that was asked for.
     void release(pid_t thread);

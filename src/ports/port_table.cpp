@@ -37,10 +37,12 @@ void PortTable::dismiss(Transport transport, std::uint16_t port) {
 void PortTable::admit(const Endpoint& remote) {
     std::lock_guard lock(mutex_);
     if (remotes_[slot_of(remote)]++ == 0) store(memory_.remotes[slot_of(remote)], true);
+    if (remotes_in_all_++ == 0) store(memory_.any_remote, true);
 }
 
 void PortTable::dismiss(const Endpoint& remote) {
     std::lock_guard lock(mutex_);
+    if (--remotes_in_all_ == 0) store(memory_.any_remote, false);
     if (--remotes_[slot_of(remote)] == 0) store(memory_.remotes[slot_of(remote)], false);
 }
 

@@ -34,6 +34,7 @@ private:
     port_table& memory_;
     std::mutex mutex_;  // guards the counts, and the stores that follow from them
     Counts tcp_, udp_, remotes_;
+    std::size_t remotes_in_all_ = 0;
 };
 
 }  // namespace tracedump

@@ -50,6 +50,9 @@ static const char* next_change(pid_t child) {
 
 int main(void) {
     const pid_t child = fork();
+    // A group of its own, whose leader has its parent in another: SIGTSTP does not stop an orphaned group, which that
+    // of the test may be.
+    setpgid(child, 0);
     if (child == 0) {
         pthread_t thread;
         for (int i = 0; i < 3; ++i) pthread_create(&thread, NULL, never_rest, NULL);
