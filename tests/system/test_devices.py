@@ -74,13 +74,13 @@ def veth_through_bridge(lab):
 
 
 def vxlan(lab):
-    """A tunnel: the application's packets inside UDP packets of the kernel's."""
+    """A tunnel: the application's packets inside UDP packets of the kernel's, from ports that no socket is given."""
     for namespace, v4, v6, outer, other in ((lab.near, NEAR, NEAR6, "10.79.0.1", "10.79.0.2"),
                                             (lab.far, FAR, FAR6, "10.79.0.2", "10.79.0.1")):
         ip(namespace, "address", "flush", "dev", "veth0")
         ip(namespace, "address", "add", outer + "/24", "dev", "veth0")
         ip(namespace, "link", "add", "vxlan0", "type", "vxlan", "id", "5", "remote", other, "local", outer,
-           "dstport", "4789", "dev", "veth0")
+           "dstport", "4789", "srcport", "20000", "30000", "dev", "veth0")
         addresses(namespace, "vxlan0", v4, v6)
     exchange(lab, "vxlan0")
 
