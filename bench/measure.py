@@ -6,6 +6,7 @@ a while is so for all of them. A run whose set-up fails raises, and there is no 
 nothing.
 """
 
+import contextlib
 import dataclasses
 import mmap
 import os
@@ -74,6 +75,15 @@ def printed_seconds(text):
     return float(re.search(r"^(\d+\.\d+)$", text, re.MULTILINE).group(1))
 
 
+def end_all(lab):
+    """What a tracer has launched outlives it, when strace is ended."""
+    for namespace in (lab.near, lab.far):
+        pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True).stdout
+        for pid in map(int, pids.split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
 def find_memory(mebibytes):
     """Touches as much memory as a run is about to need, and gives it back. In a virtual machine whose host takes free
     memory away, each page is else slow once, for whoever happens to use it first."""
@@ -109,7 +119,10 @@ class Comparison:
         for number in range(rounds or self.rounds):
             for name, contender in self.contenders.items():
                 with Lab(f"bench-{self.name}") as lab:
-                    runs[name].append(contender(lab))
+                    try:
+                        runs[name].append(contender(lab))
+                    finally:
+                        end_all(lab)
                 print(f"  {self.name} {number + 1}: {name} {self._texts(runs[name][-1])}", file=sys.stderr, flush=True)
         medians = {name: {figure: statistics.median(run[figure] for run in all_runs) for figure in all_runs[0]}
                    for name, all_runs in runs.items()}
