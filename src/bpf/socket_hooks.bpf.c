@@ -178,7 +178,7 @@ static __always_inline void note_port(struct socket_event* event) {
     if (known && known->port == event->local_port && !known->suspect) return;
     const bool had_port = known && known->port != 0;
     const struct known_socket now = {.network = event->network, .port = event->local_port};
-    bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY);
+    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();  // its release will be missed
     if (event->local_port == 0) {
         if (!had_port) return;
         event->kind = SOCKET_UNBOUND;
