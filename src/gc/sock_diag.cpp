@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::uint32_t state_bit(SocketState state) { return 1U << static_cast<unsigned>(state); }
 constexpr std::uint32_t kAllStates = ~0U;
-constexpr int kIpprotoMptcp = 262;  // IPPROTO_MPTCP, not in every libc
 constexpr std::uint32_t kConnectedStates =
     ~(state_bit(SocketState::time_wait) | state_bit(SocketState::closed) | state_bit(SocketState::listening));
 constexpr std::uint32_t kClosingStates = state_bit(SocketState::fin_wait1) | state_bit(SocketState::fin_wait2) |
@@ -112,7 +111,7 @@ nlmsghdr* request(char* buffer, int protocol, int family, std::uint32_t states, 
     body->idiag_states = states;
     body->id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
     body->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-    if (protocol == kIpprotoMptcp)
+    if (protocol == IPPROTO_MPTCP)
         mnl_attr_put_u32(header, INET_DIAG_REQ_PROTOCOL, static_cast<std::uint32_t>(protocol));
     return header;
 }
@@ -176,7 +175,7 @@ std::optional<std::vector<SocketRow>> SockDiagTable::list_all() {
 std::vector<SocketRow> SockDiagTable::list_closing() {
     std::vector<SocketRow> rows;
     // A Multipath TCP connection closes before its flows do, which look established until then: look at it first.
-    for (const int protocol : {kIpprotoMptcp, int{IPPROTO_TCP}})
+    for (const int protocol : {IPPROTO_MPTCP, IPPROTO_TCP})
         for (const int family : {AF_INET, AF_INET6}) dump(protocol, family, {.states = kClosingStates}, rows);
     return rows;
 }

@@ -18,7 +18,6 @@ namespace tracedump {
 namespace {
 
 constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
-constexpr int kIpprotoMptcp = 262;         // IPPROTO_MPTCP, not in every libc
 
 constexpr SocketCookie kMadeUpCookies = SocketCookie{1} << 63;  // the kernel counts upwards from 1
 
@@ -44,7 +43,7 @@ std::optional<Kind> kind_of(int socket) {
     if (!get_option(socket, SOL_SOCKET, SO_TYPE, type) || !get_option(socket, SOL_SOCKET, SO_PROTOCOL, protocol))
         return std::nullopt;
     if (type == SOCK_STREAM && protocol == IPPROTO_TCP) return Kind{Transport::tcp};
-    if (type == SOCK_STREAM && protocol == kIpprotoMptcp) return Kind{Transport::tcp, true};
+    if (type == SOCK_STREAM && protocol == IPPROTO_MPTCP) return Kind{Transport::tcp, true};
     if (type == SOCK_DGRAM && protocol == IPPROTO_UDP) return Kind{Transport::udp};
     if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) return Kind{Transport::udplite};
     return std::nullopt;

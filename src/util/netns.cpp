@@ -14,16 +14,10 @@
 
 namespace tracedump {
 
-namespace {
-
-constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE, not in every libc
-
-}  // namespace
-
 NetworkId network_of_socket(int socket) {
     std::uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-    if (getsockopt(socket, SOL_SOCKET, kNetnsCookie, &cookie, &length) == 0) return cookie;
+    if (getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0) return cookie;
     const UniqueFd network(ioctl(socket, SIOCGSKNS));
     return network ? inode_of_network(network) : 0;
 }
