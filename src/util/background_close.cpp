@@ -12,6 +12,8 @@ void close_in_background(UniqueFd fd) {
     const UniqueFd ring(static_cast<int>(syscall(SYS_io_uring_setup, 1, &parameters)));
     const int file = fd.get();
     if (ring) syscall(SYS_io_uring_register, ring.get(), IORING_REGISTER_FILES, &file, 1);
+    // Before the ring is given up: whoever lets go last releases the file, and that is to be the worker.
+    fd.reset();
 }
 
 }  // namespace tracedump
