@@ -21,6 +21,9 @@ using std::chrono::microseconds;
 constexpr microseconds kFirstQuestion{500};
 constexpr microseconds kLongestPause{20'000};
 
+// A new set of ports is put in force for so many sockets at a time, and so many descriptors are ours until then.
+constexpr std::size_t kAdoptedTogether = 128;
+
 Address loopback_like(const Address& wildcard) {
     constexpr std::array<std::uint8_t, 4> v4{127, 0, 0, 1};
     constexpr std::array<std::uint8_t, 16> v6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
@@ -228,9 +231,17 @@ void CallSensor::adopt_open_sockets(Tracee& tracee) {
 }
 
 void CallSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
+    for (; descriptors.size() > kAdoptedTogether; descriptors = descriptors.subspan(kAdoptedTogether))
+        adopt_together(tracee, descriptors.first(kAdoptedTogether));
+    adopt_together(tracee, descriptors);
+}
+
+void CallSensor::adopt_together(Tracee& tracee, std::span<const int> descriptors) {
     std::map<std::shared_ptr<PortRegistry>, std::vector<SocketInfo>> found;
+    // Until they are claimed: if the tracee closes one meanwhile, the kernel tells its end after that, not before.
+    std::vector<UniqueFd> borrowed;
     for (const int fd : descriptors) {
-        const UniqueFd socket = borrow(tracee, fd);
+        UniqueFd socket = borrow(tracee, fd);
         if (!socket) continue;
         const auto info = inspect_socket(socket);
         if (!info) news_.expect_gifts(tracee.tgid);  // through a socket of another kind
@@ -242,6 +253,7 @@ void CallSensor::adopt(Tracee& tracee, std::span<const int> descriptors) {
         auto& sockets = found[registry];
         sockets.push_back(*info);
         sockets.back().bound = true;  // as far as anyone can tell now
+        borrowed.push_back(std::move(socket));
     }
     for (const auto& [registry, sockets] : found) registry->claim(sockets, realtime_now());
 }

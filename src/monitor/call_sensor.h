@@ -63,6 +63,7 @@ private:
     };
 
     void adopt(Tracee& tracee, std::span<const int> descriptors);
+    void adopt_together(Tracee& tracee, std::span<const int> descriptors);
     UniqueFd borrow(Tracee& tracee, int fd);
     void enter_udp(Tracee& tracee, Entry& entry);
     void enter_tcp(Tracee& tracee, Entry& entry);
