@@ -18,6 +18,7 @@ using Skeleton = std::unique_ptr<packet_filter_bpf, decltype(&packet_filter_bpf:
 
 Skeleton load(std::uint32_t snaplen, bool icmp_errors) {
     quiet_libbpf();
+    const MemlockLimitKept kept;
     Skeleton skeleton(packet_filter_bpf::open(), &packet_filter_bpf::destroy);
     if (!skeleton) throw_errno(errno, "reading the eBPF packet filter");
     skeleton->rodata->snaplen = snaplen;

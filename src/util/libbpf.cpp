@@ -26,4 +26,10 @@ __attribute__((format(printf, 2, 0))) int to_log(libbpf_print_level level, const
 
 void quiet_libbpf() { libbpf_set_print(to_log); }
 
+MemlockLimitKept::MemlockLimitKept() : known_(getrlimit(RLIMIT_MEMLOCK, &found_) == 0) {}
+
+MemlockLimitKept::~MemlockLimitKept() {
+    if (known_) setrlimit(RLIMIT_MEMLOCK, &found_);
+}
+
 }  // namespace tracedump
