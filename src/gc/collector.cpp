@@ -22,6 +22,12 @@ bool is_row_of(const SocketRow& row, const SocketInfo& socket) {
     return !socket.remote || row.remote == *socket.remote;
 }
 
+std::map<Transport, std::set<std::uint16_t>> ports_of(std::span<const Claim> claims) {
+    std::map<Transport, std::set<std::uint16_t>> ports;
+    for (const Claim& claim : claims) ports[claim.socket.transport].insert(claim.socket.local.port);
+    return ports;
+}
+
 Families families_of(const SocketRow& row) {
     if (row.local.address.is_v4()) return Families::v4;
     return row.local.address.is_wildcard() && !row.only_v6 ? Families::both : Families::v6;
@@ -54,11 +60,9 @@ void Collector::adopt_accepted(const Claim& listener) {
 
 /// What the table has on the ports of these claims: on a busy host most sockets are strangers' on other ports.
 std::optional<std::vector<SocketRow>> Collector::rows_of(std::span<const Claim> claims) {
-    std::map<Transport, std::set<std::uint16_t>> ports;
-    for (const Claim& claim : claims) ports[claim.socket.transport].insert(claim.socket.local.port);
     std::vector<SocketRow> all;
-    for (const auto& [transport, of_transport] : ports) {
-        const auto rows = table_.list(transport, std::vector(of_transport.begin(), of_transport.end()));
+    for (const auto& [transport, ports] : ports_of(claims)) {
+        const auto rows = table_.list(transport, std::vector(ports.begin(), ports.end()));
         if (!rows) return std::nullopt;
         all.insert(all.end(), rows->begin(), rows->end());
     }
@@ -96,11 +100,11 @@ void Collector::sweep(Timestamp now) {
         if (!was_known && (may_be_unlisted || !old_enough)) continue;
         if (may_be_unlisted) adopt_accepted(claim);
         gone.push_back(socket.cookie);
-        flows_.erase(socket.cookie);
     }
+    std::erase_if(flows_, [&](const auto& flow) { return !listed.contains(flow.first); });
     listed_ = std::move(listed);
-    if (multipath()) adopt_flows();
     if (!gone.empty()) registry_.retire(gone, now);
+    if (flows_expected_ || multipath()) adopt_flows();
 }
 
 /// The cookie under which the table has this socket. A Multipath TCP socket's flow is found by its ends the first
@@ -118,8 +122,9 @@ SocketCookie Collector::listed_cookie(const SocketInfo& socket, std::span<const 
     return flow->cookie;
 }
 
+/// First on our ports, where the kernel passes over the strangers: only to have connections is worth a walk through
+/// all.
 void Collector::adopt_flows() {
-    const auto rows = table_.list_flows();
     const auto ports = registry_.snapshot().load();
     const auto claim_on = [&](const SocketRow& row) -> const Claim* {
         for (const Claim& claim : ports->claims(row.local.port))
@@ -127,9 +132,12 @@ void Collector::adopt_flows() {
         return nullptr;
     };
     std::unordered_map<std::uint32_t, Timestamp> births;  // of the application's connections, by token
-    for (const SocketRow& row : rows)
+    const auto ours = ports_of(registry_.living())[Transport::tcp];
+    for (const SocketRow& row : table_.list_flows(std::vector(ours.begin(), ours.end())))
         if (const Claim* claim = claim_on(row)) births.emplace(row.token, claim->birth);
-    for (const SocketRow& row : rows) {
+    connections_ = !births.empty();
+    if (!connections_) return;
+    for (const SocketRow& row : table_.list_all_flows()) {
         const auto connection = births.find(row.token);
         if (connection == births.end() || claim_on(row)) continue;
         const Families families = row.local.address.is_v4() ? Families::v4 : Families::v6;

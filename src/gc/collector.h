@@ -36,10 +36,10 @@ public:
     /// Whether no TCP connection of the application has a FIN or its ACK to come.
     bool tail_settled();
 
-    /// Whether there are Multipath TCP sockets, which may get more flows at any time.
-    bool multipath() const { return !flows_.empty() || flows_expected_; }
+    /// Whether the last sweep found Multipath TCP sockets, which may get more flows at any time.
+    bool multipath() const { return !flows_.empty() || connections_; }
 
-    /// There are such sockets, though the registry has only their first flows, as the TCP sockets that they are.
+    /// There may be such sockets, though the registry has only their first flows, as the TCP sockets that they are.
     void expect_flows() { flows_expected_ = true; }
 
 private:
@@ -58,6 +58,7 @@ private:
     };
     std::unordered_map<SocketCookie, Flow> flows_;  // the first flow of each Multipath TCP socket
     bool flows_expected_ = false;
+    bool connections_ = false;  // the last sweep found Multipath TCP connections, by their flows' tokens
 };
 
 }  // namespace tracedump

@@ -180,10 +180,19 @@ std::vector<SocketRow> SockDiagTable::list_closing() {
     return rows;
 }
 
-std::vector<SocketRow> SockDiagTable::list_flows() {
+std::vector<SocketRow> SockDiagTable::list_flows(std::span<const std::uint16_t> ports) {
+    if (ports.empty()) return {};
+    const auto condition = port_condition(ports);
+    return flows({.ports = ports, .condition = condition});
+}
+
+std::vector<SocketRow> SockDiagTable::list_all_flows() { return flows({}); }
+
+std::vector<SocketRow> SockDiagTable::flows(Wanted wanted) {
+    wanted.states = kConnectedStates;
+    wanted.flows = true;
     std::vector<SocketRow> rows;
-    for (const int family : {AF_INET, AF_INET6})
-        dump(IPPROTO_TCP, family, {.states = kConnectedStates, .flows = true}, rows);
+    for (const int family : {AF_INET, AF_INET6}) dump(IPPROTO_TCP, family, wanted, rows);
     std::erase_if(rows, [](const SocketRow& row) { return row.token == 0; });
     return rows;
 }

@@ -20,11 +20,13 @@ public:
     std::optional<std::vector<SocketRow>> list(Transport transport, std::span<const std::uint16_t> ports) override;
     std::optional<std::vector<SocketRow>> list_all() override;
     std::vector<SocketRow> list_closing() override;
-    std::vector<SocketRow> list_flows() override;
+    std::vector<SocketRow> list_flows(std::span<const std::uint16_t> ports) override;
+    std::vector<SocketRow> list_all_flows() override;
 
 private:
     struct Wanted;
     bool dump(int protocol, int family, const Wanted& wanted, std::vector<SocketRow>& rows);
+    std::vector<SocketRow> flows(Wanted wanted);
 
     NetlinkSocket socket_;
 };

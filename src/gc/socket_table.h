@@ -55,8 +55,12 @@ public:
     /// The TCP sockets that have sent or received a FIN and are still to see the last ACK.
     virtual std::vector<SocketRow> list_closing() = 0;
 
-    /// The flows of Multipath TCP connections, with their tokens; none if the table does not tell.
-    virtual std::vector<SocketRow> list_flows() { return {}; }
+    /// The flows of Multipath TCP connections on these local ports (rising, each once), with their tokens; none if the
+    /// table does not tell.
+    virtual std::vector<SocketRow> list_flows(std::span<const std::uint16_t>) { return {}; }
+
+    /// The same on all ports, with a lock on every TCP socket that the host has.
+    virtual std::vector<SocketRow> list_all_flows() { return {}; }
 };
 
 }  // namespace tracedump

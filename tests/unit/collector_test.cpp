@@ -34,7 +34,21 @@ public:
                 closing.push_back(row);
         return closing;
     }
-    std::vector<SocketRow> list_flows() override {
+    std::vector<SocketRow> list_flows(std::span<const std::uint16_t> ports) override {
+        std::vector<SocketRow> on_ports = flows();
+        std::erase_if(on_ports, [&](const SocketRow& row) {
+            return !std::binary_search(ports.begin(), ports.end(), row.local.port);
+        });
+        return on_ports;
+    }
+    std::vector<SocketRow> list_all_flows() override {
+        ++walks;
+        return flows();
+    }
+    int walks = 0;  // through all flows
+
+private:
+    std::vector<SocketRow> flows() const {
         std::vector<SocketRow> flows;
         for (const SocketRow& row : rows)
             if (row.token != 0) flows.push_back(row);
@@ -266,6 +280,41 @@ TEST_F(CollectorTest, FlowsOfAConnectionOfOursAreAdopted) {
     collector_.sweep(61 * kSecond);
     EXPECT_FALSE(alive(2));
     EXPECT_TRUE(alive(78));
+}
+
+TEST_F(CollectorTest, AllFlowsAreLookedAtOnlyWhileThereAreConnectionsOfOurs) {
+    const auto strangers = flow_of(79, 6, "192.0.2.5:4002", "192.0.2.2:80");
+    table_.rows = {strangers};
+    collector_.expect_flows();
+    collector_.sweep(60 * kSecond);
+    EXPECT_FALSE(collector_.multipath());
+    // As hooks report a first flow.
+    const auto first = test::tcp(77, "192.0.2.1:4000", "192.0.2.2:80");
+    registry_.claim(first, 61 * kSecond);
+    table_.rows = {strangers, flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80"),
+                   flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80")};
+    collector_.sweep(64 * kSecond);
+    EXPECT_TRUE(collector_.multipath());
+    EXPECT_TRUE(alive(78));
+    EXPECT_FALSE(alive(79));
+    EXPECT_EQ(table_.walks, 1);
+    // Plain TCP alone.
+    table_.rows = {strangers, row_of(first, SocketState::established)};
+    collector_.sweep(70 * kSecond);
+    EXPECT_FALSE(collector_.multipath());
+    EXPECT_EQ(table_.walks, 1);
+}
+
+TEST_F(CollectorTest, AStrangersConnectionBetweenTheEndsOfOneOfOursThatEndedGetsNoClaims) {
+    auto socket = test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80");
+    socket.multipath = true;
+    registry_.claim(socket, 10);
+    table_.rows = {flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80")};
+    collector_.sweep(60 * kSecond);
+    table_.rows = {flow_of(78, 6, "192.0.2.1:4000", "192.0.2.2:80"), flow_of(79, 6, "192.0.2.5:4001", "192.0.2.2:80")};
+    collector_.sweep(61 * kSecond);
+    EXPECT_FALSE(alive(2));
+    EXPECT_FALSE(alive(79));
 }
 
 TEST_F(CollectorTest, ATableWithoutCookiesIsComparedByEndpoints) {

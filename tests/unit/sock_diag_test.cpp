@@ -151,10 +151,15 @@ TEST(SockDiag, ListsFlowsOfMultipathTcpWithTheirTokens) {
     const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 262));
     test::connect_to(client, test::local_end(listener), AF_INET);
     SockDiagTable table;
-    const auto flows = table.list_flows();
     const auto ours = [&](const SocketRow& row) { return row.local == test::local_end(client); };
-    ASSERT_EQ(std::count_if(flows.begin(), flows.end(), ours), 1);
-    EXPECT_EQ(std::find_if(flows.begin(), flows.end(), ours)->remote, test::local_end(listener));
+    const std::uint16_t port = test::local_end(client).port, other = port ^ 1;
+    for (const auto& flows : {table.list_all_flows(), table.list_flows(std::span(&port, 1))}) {
+        ASSERT_EQ(std::count_if(flows.begin(), flows.end(), ours), 1);
+        EXPECT_EQ(std::find_if(flows.begin(), flows.end(), ours)->remote, test::local_end(listener));
+    }
+    const auto elsewhere = table.list_flows(std::span(&other, 1));
+    EXPECT_EQ(std::count_if(elsewhere.begin(), elsewhere.end(), ours), 0);
+    EXPECT_TRUE(table.list_flows({}).empty());
 }
 
 TEST(SockDiag, HearsSocketsDie) {
