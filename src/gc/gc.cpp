@@ -28,7 +28,6 @@ void Gc::run() {
     for (;;) {
         wait();
         if (!take_messages()) return;
-        for (const auto& watch : watches_) watch->hear_deaths();
         links_.news.catch_up();
         for (const auto& watch : watches_) attend(*watch);
         adopter_.look_if_due();
@@ -47,8 +46,15 @@ void Gc::wait() {
     }
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
     poll(ready.data(), ready.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    hear_deaths();
     const bool only_deaths = (ready[0].revents | ready[1].revents) == 0;
-    if (links_.news.hooked() && only_deaths) poll(ready.data(), 2, static_cast<int>(kDeathsGather.count()));
+    if (!links_.news.hooked() || !only_deaths) return;
+    poll(ready.data(), 2, static_cast<int>(kDeathsGather.count()));
+    hear_deaths();
+}
+
+void Gc::hear_deaths() {
+    for (const auto& watch : watches_) watch->hear_deaths();
 }
 
 bool Gc::take_messages() {

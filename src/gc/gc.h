@@ -40,6 +40,7 @@ private:
     using Clock = std::chrono::steady_clock;
 
     void wait();
+    void hear_deaths();
     bool take_messages();
     void attend(SocketWatch& watch);
     void check_tail();

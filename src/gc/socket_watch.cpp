@@ -50,12 +50,12 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
 void SocketWatch::hear_deaths() {
     if (!deaths_) return;
     auto heard = deaths_->take();
-    dead_ = std::move(heard.dead);
+    if (!heard.dead.empty()) dead_.push_back({std::move(heard.dead), realtime_now()});
     if (heard.lost_some) sweep_soon();
 }
 
 void SocketWatch::judge_deaths() {
-    collector_.sockets_died(dead_, realtime_now());
+    for (const Dead& dead : dead_) collector_.sockets_died(dead.sockets, dead.until);
     dead_.clear();
 }
 

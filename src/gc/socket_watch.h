@@ -26,8 +26,9 @@ public:
     /// Readable when deaths wait; -1 if they are not announced.
     int fd() const { return deaths_ ? deaths_->fd() : -1; }
 
-    /// Takes what deaths wait. Whoever died was born before: judge() only when all births up to now are in the
-    /// registry.
+    /// Takes what deaths wait, as having happened now: the kernel does not tell when (netlink(7) stamps no messages),
+    /// and who takes a port over before that is taken for the application. Whoever died was born before: judge_deaths()
+    /// only when all births up to now are in the registry.
     void hear_deaths();
     void judge_deaths();
 
@@ -62,7 +63,12 @@ private:
     std::unique_ptr<SocketTable> table_;
     std::optional<SocketDeaths> deaths_;
     Collector collector_;
-    std::vector<SocketRow> dead_;  // heard, and not judged yet
+
+    struct Dead {
+        std::vector<SocketRow> sockets;
+        Timestamp until;  // when they were heard of
+    };
+    std::vector<Dead> dead_;  // not judged yet
     Clock::time_point next_sweep_;
     std::optional<Clock::time_point> idle_since_;
 };
