@@ -146,6 +146,12 @@ void NetworkTable::left(NetworkId id) {
     leaving_.erase(known);
 }
 
+void NetworkTable::count_packets() {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, network] : open_) network->ring.statistics();
+    for (const auto& [id, network] : leaving_) network->ring.statistics();
+}
+
 NetworkTable::Totals NetworkTable::totals() {
     std::lock_guard lock(mutex_);
     Totals sum = past_;

@@ -54,6 +54,9 @@ public:
     /// capture has left it.
     void left(NetworkId id);
 
+    /// Takes what the kernel has counted; see PacketRing::statistics().
+    void count_packets();
+
     struct Totals {
         PacketRing::Statistics ring;
         PortRegistry::Totals ports;

@@ -22,6 +22,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kTailPatience{2000};
 
+// The kernel's counters of packets begin again after 2^32: 70 million a second for so long.
+constexpr int kCountMillis = 60'000;
+
 // timeout(1) and others signal us and then our process group: the same signal again so soon is the same request.
 constexpr std::chrono::milliseconds kSameRequest{250};
 
@@ -114,8 +117,9 @@ void Session::start_threads() {
 
 void Session::wait() {
     pollfd ready[] = {{signals_.get(), POLLIN, 0}, {inbox_.bell(), POLLIN, 0}};
-    poll(ready, std::size(ready), -1);
+    poll(ready, std::size(ready), kCountMillis);
     inbox_.silence();
+    networks_.count_packets();
 }
 
 void Session::take_signals() {

@@ -72,7 +72,8 @@ public:
         std::uint64_t received = 0;  // passed the kernel's filter, the dropped included
         std::uint64_t dropped = 0;   // of those, for want of room in the ring
     };
-    /// Since the beginning. Any thread. (The kernel's counters start again at each look; these do not.)
+    /// Since the beginning, if somebody looks now and then: the kernel's counters start again at each look, and after
+    /// 2^32. Any thread.
     Statistics statistics();
 
 private:
