@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "gc/socket_watch.h"
-#include "util/error.h"
 #include "util/log.h"
 
 namespace tracedump {
@@ -16,9 +15,9 @@ namespace {
 // the claim that makes the network busy.
 constexpr std::chrono::seconds kInUse{1};
 
-void tell_refused(const Error& error) {
-    log_warning("a traced process has sockets in another network namespace, which are not captured: {}", error.what());
-}
+// What was missing for a network, memory or a descriptor, may be there later; but a failure to set up a ring takes some
+// time, for which a traced process may wait.
+constexpr std::chrono::seconds kRest{1};
 
 void add(NetworkTable::Totals& sum, PacketRing& ring, const PortRegistry& registry) {
     const auto statistics = ring.statistics();
@@ -77,15 +76,14 @@ std::shared_ptr<PortRegistry> NetworkTable::of(NetworkId id, int socket) {
     // What the kernel does not name is most likely where everybody is.
     const auto known = open_.find(id != 0 ? id : first_);
     if (known != open_.end()) return use_locked(known->second);
-    if (refused_.contains(id)) return nullptr;
+    if (rests(id)) return nullptr;
     try {
         const UniqueFd network = open_network_of_socket(socket);
         const NetworkVisit visit(network);
         open_locked(false, inode_of_network(network));
         return registry_of(open_.at(id));
     } catch (const Error& error) {
-        refused_.insert(id);
-        tell_refused(error);
+        refuse(id, error);
         return nullptr;
     }
 }
@@ -107,16 +105,29 @@ bool NetworkTable::visit(pid_t pid, pid_t tid) {
         use_locked(known->second);
         return true;
     }
-    if (refused_inodes_.contains(inode)) return false;
+    std::uint64_t name = inode;
     try {
         const NetworkVisit visit(network);
+        name = network_here();
+        if (rests(name)) return false;
         open_locked(false, inode);
         return true;
     } catch (const Error& error) {
-        refused_inodes_.insert(inode);
-        tell_refused(error);
+        refuse(name, error);
         return false;
     }
+}
+
+/// Whether this network was refused so recently that it is not to be tried again yet.
+bool NetworkTable::rests(NetworkId id) const {
+    const auto refused = refused_.find(id);
+    return refused != refused_.end() && Clock::now() < refused->second;
+}
+
+void NetworkTable::refuse(std::uint64_t name, const Error& error) {
+    const bool is_new = refused_.insert_or_assign(name, Clock::now() + kRest).second;
+    if (!is_new) return;
+    log_warning("a traced process has sockets in another network namespace, which are not captured: {}", error.what());
 }
 
 void NetworkTable::leave(NetworkId id, SocketNews& news) {

@@ -13,7 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "capture/capture.h"
 #include "capture/filter_engine.h"
@@ -21,6 +21,7 @@
 #include "messages/gc_message.h"
 #include "ports/networks.h"
 #include "ports/socket_news.h"
+#include "util/error.h"
 
 namespace tracedump {
 
@@ -78,6 +79,8 @@ private:
     };
 
     void open_locked(bool home, std::uint64_t inode);
+    bool rests(NetworkId id) const;
+    void refuse(std::uint64_t name, const Error& error);
     std::shared_ptr<PortRegistry> use_locked(const std::shared_ptr<Network>& network);
     std::shared_ptr<PortRegistry> registry_of(const std::shared_ptr<Network>& network) const;
 
@@ -87,8 +90,9 @@ private:
     NetworkId first_ = 0;
     std::map<NetworkId, std::shared_ptr<Network>> open_;
     std::multimap<NetworkId, std::shared_ptr<Network>> leaving_;
-    std::unordered_set<NetworkId> refused_;
-    std::unordered_set<std::uint64_t> refused_inodes_;
+    // Networks that could not be opened, by id, or by inode where it is not known, and when each may be tried again.
+    // (An inode is no id: its number is soon another network's.)
+    std::unordered_map<std::uint64_t, Clock::time_point> refused_;
     Totals past_;
 };
 

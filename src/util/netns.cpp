@@ -22,6 +22,12 @@ NetworkId network_of_socket(int socket) {
     return network ? inode_of_network(network) : 0;
 }
 
+NetworkId network_here() {
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket) throw_errno(errno, "opening a socket to name its network namespace");
+    return network_of_socket(socket.get());
+}
+
 UniqueFd open_network_of_socket(int socket) {
     UniqueFd network(ioctl(socket, SIOCGSKNS));
     if (!network) throw_errno(errno, "finding the network namespace of a socket");

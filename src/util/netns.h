@@ -16,6 +16,9 @@ using NetworkId = std::uint64_t;
 /// before 5.14 takes CAP_NET_ADMIN.
 NetworkId network_of_socket(int socket);
 
+/// The same of the calling thread. Throws Error.
+NetworkId network_here();
+
 /// A descriptor of the namespace that a socket lives in. Throws Error.
 UniqueFd open_network_of_socket(int socket);
 

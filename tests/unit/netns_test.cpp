@@ -52,8 +52,10 @@ TEST(Netns, AVisitAbroadEndsAtHome) {
             const NetworkVisit visit(*network);
             EXPECT_TRUE(visit.abroad());
             EXPECT_EQ(network_of_socket(open_socket().get()), there);
+            EXPECT_EQ(network_here(), there);
         }
         EXPECT_EQ(network_of_socket(open_socket().get()), home);
+        EXPECT_EQ(network_here(), home);
     }
 }
 
