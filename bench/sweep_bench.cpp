@@ -111,7 +111,7 @@ void sweep(benchmark::State& state) {
     }
     SockDiagTable table;
     Collector collector(registry, table);
-    for (auto _ : state) collector.sweep(realtime_now());
+    for (auto _ : state) collector.sweep(realtime_now);
     if (registry.living().size() != ours.size()) state.SkipWithError("a living socket was taken for dead");
 }
 BENCHMARK(sweep)->Arg(1)->Arg(64)->Arg(1000)->Arg(5000)->Unit(benchmark::kMillisecond);

@@ -69,10 +69,12 @@ std::optional<std::vector<SocketRow>> Collector::rows_of(std::span<const Claim> 
     return all;
 }
 
-void Collector::sweep(Timestamp now) {
+void Collector::sweep(const std::function<Timestamp()>& clock) {
+    const Timestamp began = clock();
     const auto claims = registry_.living();
     const auto rows = rows_of(claims);
     if (!rows) return;
+    const Timestamp ended = clock();
     std::unordered_set<SocketCookie> cookies;
     bool has_cookies = true;
     for (const SocketRow& row : *rows) {
@@ -96,14 +98,14 @@ void Collector::sweep(Timestamp now) {
         // missing says nothing until it has been there once.
         const bool may_be_unlisted = socket.transport == Transport::tcp && !socket.remote;
         const bool was_known = listed_.contains(socket.cookie);
-        const bool old_enough = claim.birth < now - kTooYoungToSweep;
+        const bool old_enough = claim.birth < began - kTooYoungToSweep;
         if (!was_known && (may_be_unlisted || !old_enough)) continue;
         if (may_be_unlisted) adopt_accepted(claim);
         gone.push_back(socket.cookie);
     }
     std::erase_if(flows_, [&](const auto& flow) { return !listed.contains(flow.first); });
     listed_ = std::move(listed);
-    if (!gone.empty()) registry_.retire(gone, now);
+    if (!gone.empty()) registry_.retire(gone, ended);
     if (flows_expected_ || multipath()) adopt_flows();
 }
 

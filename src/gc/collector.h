@@ -9,6 +9,7 @@
 // flow does. The kernel makes the others itself, no system call shows them: a sweep gives them claims.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
@@ -27,8 +28,9 @@ public:
     /// These sockets of the host, most of them strangers, have died.
     void sockets_died(std::span<const SocketRow> dead, Timestamp now);
 
-    /// Compares the registry with the table.
-    void sweep(Timestamp now);
+    /// Compares the registry with the table. A walk through it takes a while: what it does not find may have lived
+    /// until the end of that, by `clock`.
+    void sweep(const std::function<Timestamp()>& clock);
 
     /// Claims those of the sockets with these inodes that are in use, and returns which they were.
     std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes, Timestamp now);

@@ -71,7 +71,7 @@ void SocketWatch::expect_flows() {
 void SocketWatch::sweep_if_due(Timestamp judged_until) {
     if (Clock::now() < next_sweep_) return;
     log_engine("gc: sweep");
-    collector_.sweep(realtime_now());
+    collector_.sweep(realtime_now);
     registry_->forget_dead(judged_until);
     next_sweep_ = Clock::now() + (deaths_ && !collector_.multipath() ? kSweepWithDeaths : kSweepWithoutDeaths);
 }

@@ -69,6 +69,9 @@ constexpr Timestamp kSecond = kNanosPerSecond;
 
 class CollectorTest : public ::testing::Test {
 protected:
+    void sweep(Timestamp now) {
+        collector_.sweep([now] { return now; });
+    }
     bool alive(SocketCookie cookie) const { return registry_.find(cookie).has_value(); }
     std::optional<Timestamp> death_of(SocketCookie cookie, std::uint16_t port) const {
         for (const Claim& claim : registry_.snapshot().load()->claims(port))
@@ -134,11 +137,11 @@ TEST_F(CollectorTest, ATcpConnectionThatIsGoneDies) {
 TEST_F(CollectorTest, WhatASweepFindsInTimeWaitIsDead) {
     registry_.claim(kConnection, 10);
     list(kConnection, SocketState::established);
-    collector_.sweep(5 * kSecond);
+    sweep(5 * kSecond);
     EXPECT_TRUE(alive(2));
     table_.rows.clear();
     list(kConnection, SocketState::time_wait);
-    collector_.sweep(6 * kSecond);
+    sweep(6 * kSecond);
     EXPECT_EQ(death_of(2, 4000), 6 * kSecond);
 }
 
@@ -176,7 +179,7 @@ TEST_F(CollectorTest, ABoundAndUnusedUdpPortStaysForMinutes) {
     registry_.claim(kUdp, 10);
     list(kUdp, SocketState::closed);
     for (Timestamp now = kSecond; now < 600 * kSecond; now += kSecond) {
-        collector_.sweep(now);
+        sweep(now);
         ASSERT_TRUE(alive(1)) << now / kSecond;
     }
 }
@@ -186,9 +189,9 @@ TEST_F(CollectorTest, APortWhoseSocketVanishedGoesAtTheNextSweep) {
     registry_.claim(kConnection, 10);
     list(kUdp, SocketState::closed);
     list(kConnection, SocketState::established);
-    collector_.sweep(5 * kSecond);
+    sweep(5 * kSecond);
     table_.rows.erase(table_.rows.begin());
-    collector_.sweep(6 * kSecond);
+    sweep(6 * kSecond);
     EXPECT_EQ(death_of(1, 53), 6 * kSecond);
     EXPECT_TRUE(alive(2));
 }
@@ -196,45 +199,52 @@ TEST_F(CollectorTest, APortWhoseSocketVanishedGoesAtTheNextSweep) {
 TEST_F(CollectorTest, ASocketThatWasNeverListedGoesToo) {
     registry_.claim(kUdp, 10);
     registry_.claim(kConnection, 10);
-    collector_.sweep(5 * kSecond);
+    sweep(5 * kSecond);
     EXPECT_FALSE(alive(1));
     EXPECT_FALSE(alive(2));
 }
 
+TEST_F(CollectorTest, WhatASweepDoesNotFindMayHaveLivedUntilItsEnd) {
+    registry_.claim(kUdp, 10);
+    Timestamp now = 60 * kSecond;
+    collector_.sweep([&] { return now += 48 * kNanosPerMilli; });
+    EXPECT_EQ(death_of(kUdp.cookie, kUdp.local.port), now);
+}
+
 TEST_F(CollectorTest, AClaimYoungerThanTwoSecondsStays) {
     registry_.claim(kUdp, 10 * kSecond);
-    collector_.sweep(11 * kSecond);
+    sweep(11 * kSecond);
     EXPECT_TRUE(alive(1));
-    collector_.sweep(12 * kSecond);
+    sweep(12 * kSecond);
     EXPECT_TRUE(alive(1));
-    collector_.sweep(12 * kSecond + 1);
+    sweep(12 * kSecond + 1);
     EXPECT_FALSE(alive(1));
 }
 
 TEST_F(CollectorTest, AYoungClaimThatWasListedGoesWhenItVanishes) {
     registry_.claim(kUdp, 10 * kSecond);
     list(kUdp, SocketState::closed);
-    collector_.sweep(10 * kSecond + 1);
+    sweep(10 * kSecond + 1);
     table_.rows.clear();
-    collector_.sweep(10 * kSecond + 2);
+    sweep(10 * kSecond + 2);
     EXPECT_FALSE(alive(1));
 }
 
 TEST_F(CollectorTest, ABoundTcpSocketThatIsNotListedStays) {
     registry_.claim(kListener, 10);  // bound, not listening yet
-    collector_.sweep(100 * kSecond);
-    collector_.sweep(200 * kSecond);
+    sweep(100 * kSecond);
+    sweep(200 * kSecond);
     EXPECT_TRUE(alive(3));
 }
 
 TEST_F(CollectorTest, AListenerThatVanishedGoesAndItsConnectionsAreAdopted) {
     registry_.claim(kListener, 10);
     list(kListener, SocketState::listening);
-    collector_.sweep(100 * kSecond);
+    sweep(100 * kSecond);
     EXPECT_TRUE(alive(3));
     table_.rows.clear();
     list(test::tcp(20, "192.0.2.1:80", "192.0.2.7:5000"), SocketState::established);
-    collector_.sweep(101 * kSecond);
+    sweep(101 * kSecond);
     EXPECT_FALSE(alive(3));
     EXPECT_TRUE(alive(20));
 }
@@ -244,12 +254,12 @@ TEST_F(CollectorTest, AMultipathSocketLivesAsLongAsItsFirstFlow) {
     socket.multipath = true;
     registry_.claim(socket, 10);
     table_.rows = {flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80")};
-    collector_.sweep(60 * kSecond);
+    sweep(60 * kSecond);
     EXPECT_TRUE(alive(2));
     EXPECT_FALSE(alive(77));
     // A stranger between the same ends.
     table_.rows = {flow_of(78, 6, "192.0.2.1:4000", "192.0.2.2:80")};
-    collector_.sweep(61 * kSecond);
+    sweep(61 * kSecond);
     EXPECT_EQ(death_of(2, 4000), 61 * kSecond);
     EXPECT_FALSE(collector_.multipath());
 }
@@ -259,10 +269,10 @@ TEST_F(CollectorTest, AMultipathListenerIsFoundAndItsEndToo) {
     socket.multipath = true;
     registry_.claim(socket, 10);
     table_.rows = {{77, Transport::tcp, SocketState::listening, endpoint("*:80"), {}}};
-    collector_.sweep(60 * kSecond);
+    sweep(60 * kSecond);
     EXPECT_TRUE(alive(3));
     table_.rows.clear();
-    collector_.sweep(61 * kSecond);
+    sweep(61 * kSecond);
     EXPECT_FALSE(alive(3));
 }
 
@@ -272,12 +282,12 @@ TEST_F(CollectorTest, FlowsOfAConnectionOfOursAreAdopted) {
     registry_.claim(socket, 10);
     table_.rows = {flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80"), flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80"),
                    flow_of(79, 6, "192.0.2.5:4002", "192.0.2.2:80")};
-    collector_.sweep(60 * kSecond);
+    sweep(60 * kSecond);
     EXPECT_TRUE(alive(78));
     EXPECT_FALSE(alive(79));
     // The first flow ends; what others the kernel makes are still told by those that are left.
     table_.rows = {flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80")};
-    collector_.sweep(61 * kSecond);
+    sweep(61 * kSecond);
     EXPECT_FALSE(alive(2));
     EXPECT_TRUE(alive(78));
 }
@@ -286,21 +296,21 @@ TEST_F(CollectorTest, AllFlowsAreLookedAtOnlyWhileThereAreConnectionsOfOurs) {
     const auto strangers = flow_of(79, 6, "192.0.2.5:4002", "192.0.2.2:80");
     table_.rows = {strangers};
     collector_.expect_flows();
-    collector_.sweep(60 * kSecond);
+    sweep(60 * kSecond);
     EXPECT_FALSE(collector_.multipath());
     // As hooks report a first flow.
     const auto first = test::tcp(77, "192.0.2.1:4000", "192.0.2.2:80");
     registry_.claim(first, 61 * kSecond);
     table_.rows = {strangers, flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80"),
                    flow_of(78, 5, "192.0.2.5:4001", "192.0.2.2:80")};
-    collector_.sweep(64 * kSecond);
+    sweep(64 * kSecond);
     EXPECT_TRUE(collector_.multipath());
     EXPECT_TRUE(alive(78));
     EXPECT_FALSE(alive(79));
     EXPECT_EQ(table_.walks, 1);
     // Plain TCP alone.
     table_.rows = {strangers, row_of(first, SocketState::established)};
-    collector_.sweep(70 * kSecond);
+    sweep(70 * kSecond);
     EXPECT_FALSE(collector_.multipath());
     EXPECT_EQ(table_.walks, 1);
 }
@@ -310,9 +320,9 @@ TEST_F(CollectorTest, AStrangersConnectionBetweenTheEndsOfOneOfOursThatEndedGets
     socket.multipath = true;
     registry_.claim(socket, 10);
     table_.rows = {flow_of(77, 5, "192.0.2.1:4000", "192.0.2.2:80")};
-    collector_.sweep(60 * kSecond);
+    sweep(60 * kSecond);
     table_.rows = {flow_of(78, 6, "192.0.2.1:4000", "192.0.2.2:80"), flow_of(79, 6, "192.0.2.5:4001", "192.0.2.2:80")};
-    collector_.sweep(61 * kSecond);
+    sweep(61 * kSecond);
     EXPECT_FALSE(alive(2));
     EXPECT_FALSE(alive(79));
 }
@@ -325,12 +335,12 @@ TEST_F(CollectorTest, ATableWithoutCookiesIsComparedByEndpoints) {
     other.remote = endpoint("192.0.2.3:80");
     list(udp, SocketState::closed);
     list(connection, SocketState::established);
-    collector_.sweep(100 * kSecond);
+    sweep(100 * kSecond);
     EXPECT_TRUE(alive(1));
     EXPECT_TRUE(alive(2));
     table_.rows.clear();
     list(other, SocketState::established);  // the same port, another peer
-    collector_.sweep(101 * kSecond);
+    sweep(101 * kSecond);
     EXPECT_FALSE(alive(1));
     EXPECT_FALSE(alive(2));
 }
@@ -339,13 +349,13 @@ TEST_F(CollectorTest, ATableThatCannotBeReadRetiresNothing) {
     registry_.claim(kUdp, 10);
     registry_.claim(kConnection, 10);
     list(kUdp, SocketState::closed);
-    collector_.sweep(3 * kSecond / 2);
+    sweep(3 * kSecond / 2);
     table_.readable = false;
-    collector_.sweep(100 * kSecond);
+    sweep(100 * kSecond);
     EXPECT_TRUE(alive(1));
     EXPECT_TRUE(alive(2));
     table_.readable = true;
-    collector_.sweep(101 * kSecond);
+    sweep(101 * kSecond);
     EXPECT_TRUE(alive(1));
     EXPECT_FALSE(alive(2));
 }
