@@ -162,7 +162,7 @@ bool Adopter::adopt(const UniqueFd& socket, Process& process) {
     if (!is_in_use(socket, *info)) return false;
     const NetworkId network = network_of_socket(socket.get());
     const auto registry = networks_.of(network, socket.get());
-    if (!registry) return true;
+    if (!registry) return false;  // not yet
     // Hooks know a Multipath TCP socket by the first of its flows.
     const bool known = registry->find(info->cookie) || (info->multipath && registry->has_twin(*info));
     if (!known) {
