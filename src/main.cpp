@@ -1,7 +1,8 @@
 // tracedump: writes the packets of one application into a capture file.
 #include <cstdio>
+#include <string>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "app/options.h"
 #include "app/session.h"
@@ -22,12 +23,15 @@ SessionResult capture(const Options& options, const InheritedSignals& signals) {
     }
 }
 
+/// To somebody who may have left: fmt::print would throw.
+void say(std::FILE* stream, const std::string& text) { std::fputs(text.c_str(), stream); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const CommandLine command_line = parse_command_line(argc, argv);
     if (!command_line.options) {
-        fmt::print(command_line.status == kSuccess ? stdout : stderr, "{}", command_line.text);
+        say(command_line.status == kSuccess ? stdout : stderr, command_line.text);
         return command_line.status;
     }
     const Options& options = *command_line.options;
@@ -37,8 +41,8 @@ int main(int argc, char** argv) {
     const SessionResult result = capture(options, signals);
     finish_logging();
 
-    if (options.debug > 0) fmt::print(stderr, "{}", result.summary);
-    if (!result.error.empty()) fmt::print(stderr, "tracedump: {}\n", result.error);
+    if (options.debug > 0) say(stderr, result.summary);
+    if (!result.error.empty()) say(stderr, fmt::format("tracedump: {}\n", result.error));
     std::fflush(nullptr);
     if (result.death_signal != 0) die_by(result.death_signal);
     return result.status;

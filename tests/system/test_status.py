@@ -36,6 +36,18 @@ def of_the_command(lab):
         lab.launch(["bash", "-c", f"kill -{int(number)} $$; sleep 10"], status=-number)
 
 
+def nobody_reads_what_it_says(lab):
+    """As in `tracedump ... 2>&1 | head -1`: the status is still the command's."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*TRACEDUMP, "-V", "-w", lab.folder / "x.pcap", "--", "sh", "-c", "exit 42"]
+    try:
+        process = subprocess.run(command, stderr=writer, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    finally:
+        os.close(writer)
+    expect_equal(process.returncode, 42, "status")
+
+
 def not_executed(lab):
     expect_error(lab, ["no-such-command"], "no-such-command", "no such file", status=127)
     expect_error(lab, ["./nowhere/x"], "no such file", status=127)
@@ -146,5 +158,5 @@ def help_and_version(lab):
     assert status == 0 and process.stdout().startswith("tracedump "), process.stdout()
 
 
-main(of_the_command, not_executed, script_without_interpreter, bad_arguments, attach_refused, without_rights, full_disk,
+main(of_the_command, nobody_reads_what_it_says, not_executed, script_without_interpreter, bad_arguments, attach_refused, without_rights, full_disk,
      file_that_takes_nothing, attached_twice, one_core, help_and_version)
