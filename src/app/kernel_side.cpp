@@ -10,13 +10,16 @@ namespace tracedump {
 
 namespace {
 
+[[noreturn]] void refuse_bpf_sensor(const Error& why) { throw Error(fmt::format("no bpf sensor: {}", why.what())); }
+
 /// Null if there is to be the classic engine.
 std::unique_ptr<EbpfFilter> make_ebpf_filter(const Options& options, std::uint32_t snaplen) {
     if (options.filter == FilterChoice::classic) return nullptr;
     try {
         return std::make_unique<EbpfFilter>(snaplen, options.icmp);
     } catch (const Error& error) {
-        if (options.filter == FilterChoice::ebpf || options.sensor == SensorChoice::bpf) throw;
+        if (options.filter == FilterChoice::ebpf) throw;
+        if (options.sensor == SensorChoice::bpf) refuse_bpf_sensor(error);
         log_engine("filter: classic, since {}", error.what());
         return nullptr;
     }
@@ -31,7 +34,7 @@ std::unique_ptr<SocketHooks> make_hooks(const Options& options, const EbpfFilter
         log_engine("sensor: bpf, with hooks on {}", hooks->cgroup());
         return hooks;
     } catch (const Error& error) {
-        if (options.sensor == SensorChoice::bpf) throw Error(fmt::format("no bpf sensor: {}", error.what()));
+        if (options.sensor == SensorChoice::bpf) refuse_bpf_sensor(error);
         log_engine("sensor: ptrace, since {}", error.what());
         return nullptr;
     }

@@ -94,6 +94,12 @@ std::shared_ptr<PortRegistry> NetworkTable::find(NetworkId id) {
     return known == open_.end() ? nullptr : use_locked(known->second);
 }
 
+std::optional<bool> NetworkTable::is_v6_only(NetworkId id, const SocketInfo& socket) {
+    std::lock_guard lock(mutex_);
+    const auto known = open_.find(id);
+    return known == open_.end() ? std::nullopt : known->second->inquiry.is_v6_only(socket);
+}
+
 bool NetworkTable::visit(pid_t pid, pid_t tid) {
     std::lock_guard lock(mutex_);
     const UniqueFd network = open_network_of_thread(pid, tid);
@@ -131,13 +137,14 @@ void NetworkTable::refuse(std::uint64_t name, const Error& error) {
 }
 
 void NetworkTable::leave(NetworkId id, SocketNews& news) {
-    // From here on a process that comes there has us told, and waits for us.
+    // From here on a process that has a socket there has us told, and waits for us.
     if (id != first_ && links_.hooks) links_.hooks->uncapture(id);
     news.catch_up();
     std::lock_guard lock(mutex_);
     const auto known = open_.find(id);
     if (known == open_.end() || id == first_) return;
-    if (!known->second->registry.idle() || known->second->last_used + kInUse > Clock::now()) {
+    if (!known->second->registry.idle() || known->second->last_used + kInUse > Clock::now() ||
+        (links_.hooks && links_.hooks->has_unused(id))) {
         if (links_.hooks) links_.hooks->capture(id);
         return;
     }

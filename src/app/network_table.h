@@ -2,8 +2,8 @@
 // the others when a tracee first uses a socket there. A network that the application has left is let go, since a packet
 // socket keeps a network namespace, with its devices, in existence.
 //
-// of(), find() and visit() run on the monitor, gc and capture threads, all else on the main thread; one mutex keeps
-// them apart. Whoever uses a ring or a registry shares its ownership.
+// What Networks has runs on any thread, all else on the main thread; one mutex keeps them apart. Whoever uses a ring or
+// a registry shares its ownership.
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +20,7 @@
 #include "hooks/socket_hooks.h"
 #include "messages/gc_message.h"
 #include "ports/networks.h"
+#include "ports/socket_inquiry.h"
 #include "ports/socket_news.h"
 #include "util/error.h"
 
@@ -46,6 +47,7 @@ public:
 
     std::shared_ptr<PortRegistry> of(NetworkId id, int socket) override;
     std::shared_ptr<PortRegistry> find(NetworkId id) override;
+    std::optional<bool> is_v6_only(NetworkId id, const SocketInfo& socket) override;
     bool visit(pid_t pid, pid_t tid) override;
 
     /// gc finds nothing of the application in a network: begin to leave it, unless that has changed by what `news`
@@ -73,6 +75,7 @@ private:
 
         PacketRing ring;
         PortRegistry registry;
+        SocketInquiry inquiry;
         const NetworkId id;
         std::uint64_t inode = 0;  // of its namespace; 0: not known
         Clock::time_point last_used;

@@ -72,13 +72,12 @@ static __always_inline bool is_icmp_error(__u8 type) {
            type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
-/// The masks change nothing; they show the verifier what it must know.
 static __always_inline bool is_known(const struct port_table* table, __u8 protocol, __u32 local, __u32 remote,
                                      __u32 remote_address) {
     const struct port_entry* entry =
-        protocol == IPPROTO_TCP ? &table->tcp[local & 0xffff] : &table->udp[local & 0xffff];
+        protocol == IPPROTO_TCP ? &table->tcp[index_of(local)] : &table->udp[index_of(local)];
     if (entry->claimed || entry->born) return true;
-    return table->any_remote && table->remotes[remote_slot(remote_address, remote) & 0xffff];
+    return table->any_remote && table->remotes[index_of(remote_slot(remote_address, remote))];
 }
 
 /// Which end is local? Outgoing: the sender's. Incoming: the receiver's. On the loopback, where only the incoming copy

@@ -12,15 +12,21 @@ enum socket_event_kind {
     SOCKET_RELEASED,  /* UDP: the last descriptor is closed */
     SOCKET_SUSPECTED, /* sends while a traced process runs, and may have been given to it */
     SOCKET_MULTIPATH, /* Multipath TCP: made; the kernel makes flows for it, which are sockets of their own */
-    SOCKET_ABROAD,    /* made in a network namespace that is not captured: its thread waits to be stopped */
+    SOCKET_ABROAD,    /* in a network namespace that is not captured: its thread waits to be stopped */
+};
+
+/* Who uses a socket; where the kernel does not tell, who was last seen to. */
+struct socket_user {
+    __u32 pid; /* 0: not known */
+    __u32 tid;
+    char command[16]; /* of the thread (comm in proc(5)) */
 };
 
 struct socket_event {
     __u64 time;    /* ns of CLOCK_MONOTONIC (bpf_ktime_get_ns in bpf-helpers(7)) */
     __u64 cookie;  /* SO_COOKIE (socket(7)) */
     __u64 network; /* SO_NETNS_COOKIE: the socket's network namespace */
-    __u32 pid;     /* of the process that caused it, where one did, else 0 */
-    __u32 tid;
+    struct socket_user user;
     __u32 kind; /* enum socket_event_kind */
     __u16 family;
     __u16 protocol;
@@ -28,7 +34,6 @@ struct socket_event {
     __u32 remote_address[4];
     __u16 local_port; /* host byte order */
     __u16 remote_port;
-    char command[16]; /* of the thread (comm in proc(5)) */
     __u32 padding;
 };
 
@@ -42,17 +47,22 @@ struct process_table {
     __u8 flags[PROCESS_IDS];
 };
 
-/* What the hooks know of a socket. */
+/* What the hooks know of a socket of the application: of TCP until it has a port, of UDP until it is released. */
 struct known_socket {
     __u64 network;
-    __u16 port;   /* that was reported; 0: none */
-    __u8 suspect; /* only suspected to be the application's */
-    __u8 padding[5];
+    struct socket_user user;
+    __u16 port; /* that was reported; 0: none */
+    __u8 padding[6];
 };
+
+/* Threads that wait in a hook find the answer here, by tid: the time of the event that it answers. Two that share a
+ * place would have to wait within the same microsecond; then one waits in vain. */
+#define ANSWERS 1024
 
 /* What the hooks count, as memory that both have mapped. */
 struct hook_counts {
-    __u64 lost; /* events that found the ring buffer full, or sockets that found no room to be known */
+    __u64 lost;       /* events that found the ring buffer full, or sockets that found no room to be known */
+    __u64 unanswered; /* sockets that were used before their network was captured */
 };
 
 #endif

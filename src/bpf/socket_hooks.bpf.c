@@ -14,7 +14,7 @@
 //
 // Who acts is told by the current process, where there is one (bpf_get_current_pid_tgid): all these hooks but egress
 // run in the context of the system call, or of the io_uring worker of the process. Kernel 5.14 has all that is needed
-// here; what came later is left out by `newer_kernel`.
+// here; what came later is left out by `newer_kernel` and `newest_kernel`.
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -37,10 +37,11 @@
 enum { GO_ON = 1 };  // what each of these hooks returns to change nothing
 
 // How long a thread waits for its tracer, which takes 0.1 ms or so.
-#define PATIENCE_NS (100 * 1000 * 1000ULL)
+#define PATIENCE_NS (250 * 1000 * 1000ULL)
 #define MAX_ROUNDS (1 << 23)  // BPF_MAX_LOOPS
 
-const volatile __u8 newer_kernel = 1;  // bpf_loop (5.17); the current process in egress and sockops (6.10)
+const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17)
+const volatile __u8 newest_kernel = 1;  // the current process in egress and sockops (6.10)
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -67,16 +68,22 @@ struct {
     __type(value, __u8);
 } networks SEC(".maps");
 
-/// Threads that need wait no longer: they will stop before they run on.
 struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 10);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, ANSWERS);
     __type(key, __u32);
-    __type(value, __u8);
-} held SEC(".maps");
+    __type(value, __u64);
+} answers SEC(".maps");
 
-/// UDP sockets of the application, TCP sockets of it that are connecting, and suspects, by cookie.
+/// Sockets that were reported as suspects, by cookie: once is enough, for some time.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1 << 12);
+    __type(key, __u64);
+    __type(value, __u8);
+} suspects SEC(".maps");
+
+/// Sockets of the application, by cookie: struct known_socket.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -113,6 +120,12 @@ static __always_inline void count_lost(void) {
     if (count) __sync_fetch_and_add(&count->lost, 1);
 }
 
+static __always_inline void count_unanswered(void) {
+    const __u32 zero = 0;
+    struct hook_counts* count = bpf_map_lookup_elem(&counts, &zero);
+    if (count) __sync_fetch_and_add(&count->unanswered, 1);
+}
+
 static __always_inline void report(struct socket_event* event) {
     event->time = bpf_ktime_get_ns();
     if (bpf_ringbuf_output(&events, event, sizeof *event, wake_up(event)) != 0) count_lost();
@@ -128,9 +141,9 @@ static __always_inline __u8 flags_of(__u32 pid) {
 /// The event's process is the current one, if that is traced.
 static __always_inline bool is_traced(struct socket_event* event) {
     const __u64 current = bpf_get_current_pid_tgid();
-    event->pid = current >> 32;
-    event->tid = (__u32)current;
-    return flags_of(event->pid) & PROCESS_TRACED;
+    event->user.pid = current >> 32;
+    event->user.tid = (__u32)current;
+    return flags_of(event->user.pid) & PROCESS_TRACED;
 }
 
 static __always_inline bool has_ports(__u32 type, __u32 protocol) {
@@ -144,16 +157,17 @@ static __always_inline void admit(__u32 protocol, __u16 port) {
     struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
     if (!table) return;
     if (protocol == IPPROTO_TCP)
-        table->tcp[port].born = 1;
+        table->tcp[index_of(port)].born = 1;
     else
-        table->udp[port].born = 1;
+        table->udp[index_of(port)].born = 1;
 }
 
 static __always_inline bool is_admitted(__u32 protocol, __u16 port) {
     const __u32 zero = 0;
     const struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
     if (!table) return false;
-    const struct port_entry* entry = protocol == IPPROTO_TCP ? &table->tcp[port] : &table->udp[port];
+    const struct port_entry* entry =
+        protocol == IPPROTO_TCP ? &table->tcp[index_of(port)] : &table->udp[index_of(port)];
     return entry->claimed || entry->born;
 }
 
@@ -172,12 +186,12 @@ static __always_inline void describe(struct socket_event* event, const struct bp
     }
 }
 
-/// A UDP socket of the application has the port that `event` describes, or with port 0 none.
+/// A UDP socket of the application has a port that was not reported yet, the one that `event` describes, or with port 0
+/// has none.
 static __always_inline void note_port(struct socket_event* event) {
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event->cookie);
-    if (known && known->port == event->local_port && !known->suspect) return;
     const bool had_port = known && known->port != 0;
-    const struct known_socket now = {.network = event->network, .port = event->local_port};
+    const struct known_socket now = {.network = event->network, .user = event->user, .port = event->local_port};
     if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();  // its release will be missed
     if (event->local_port == 0) {
         if (!had_port) return;
@@ -185,26 +199,49 @@ static __always_inline void note_port(struct socket_event* event) {
     } else {
         admit(event->protocol, event->local_port);
     }
-    bpf_get_current_comm(event->command, sizeof event->command);
     report(event);
+}
+
+/// A socket of the application may have a port soon, perhaps where a hook is called that does not tell by whom.
+static __always_inline void note_unused(const struct socket_event* event) {
+    const struct known_socket now = {.network = event->network, .user = event->user};
+    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();
+}
+
+static __always_inline bool is_reported(const struct socket_event* event) {
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event->cookie);
+    return known && known->port == event->local_port;
 }
 
 // A network namespace that is not captured yet.
 
 static long wait_a_little(__u32 round, void* context) {
     (void)round;
-    const struct socket_event* event = context;
-    return bpf_map_lookup_elem(&held, &event->tid) || bpf_ktime_get_ns() - event->time > PATIENCE_NS;
+    struct socket_event* event = context;
+    const __u32 place = event->user.tid % ANSWERS;
+    const __u64* answer = bpf_map_lookup_elem(&answers, &place);
+    if (answer && *(volatile __u64*)answer == event->time) {
+        event->kind = SOCKET_HAS_PORT;  // nothing that anybody waits for
+        return 1;
+    }
+    return bpf_ktime_get_ns() - event->time > PATIENCE_NS;
 }
 
-/// A process has come here without fork or exec, at which the monitor would have looked where it is. It is about to
-/// have its first socket here, and nothing may leave before somebody listens. No hook may sleep; so this one only waits
-/// for the tracer to have asked for a stop, to which the thread comes when this system call is over.
-static __always_inline void await_tracer(struct socket_event* event) {
-    event->kind = SOCKET_ABROAD;
-    report(event);
-    if (newer_kernel) bpf_loop(MAX_ROUNDS, wait_a_little, event, 0);
-    bpf_map_delete_elem(&held, &event->tid);
+static __always_inline bool is_captured(const struct socket_event* event) {
+    return bpf_map_lookup_elem(&networks, &event->network);
+}
+
+/// A process has come here without fork or exec, at which the monitor would have looked where it is. Nothing may leave
+/// before somebody listens. No hook may sleep; so this one waits until the thread was asked to stop, as it does when
+/// this system call is over. (It cannot wait for the capture itself: to open a packet socket takes an RCU grace period,
+/// which waits for this hook.)
+static __always_inline void await_capture(const struct socket_event* event) {
+    if (is_captured(event)) return;
+    struct socket_event abroad = *event;
+    abroad.kind = SOCKET_ABROAD;
+    report(&abroad);
+    if (newer_kernel) bpf_loop(MAX_ROUNDS, wait_a_little, &abroad, 0);
+    if (abroad.kind == SOCKET_ABROAD) count_unanswered();
 }
 
 SEC("cgroup/sock_create")
@@ -215,7 +252,8 @@ int on_create(struct bpf_sock* sk) {
     event.network = bpf_get_netns_cookie(sk);
     event.family = sk->family;
     event.protocol = sk->protocol;
-    if (!bpf_map_lookup_elem(&networks, &event.network)) await_tracer(&event);
+    await_capture(&event);
+    note_unused(&event);
     if (sk->protocol == IPPROTO_MPTCP) {
         event.kind = SOCKET_MULTIPATH;
         report(&event);
@@ -232,13 +270,14 @@ static __always_inline int on_bind(struct bpf_sock* sk, struct socket_event* eve
     event->family = sk->family;
     event->protocol = sk->protocol;
     event->local_port = sk->src_port;
+    bpf_get_current_comm(event->user.command, sizeof event->user.command);
+    await_capture(event);
     event->kind = SOCKET_BOUND;
     if (sk->protocol != IPPROTO_TCP) {
-        note_port(event);
+        if (!is_reported(event)) note_port(event);
         return GO_ON;
     }
     admit(IPPROTO_TCP, event->local_port);
-    bpf_get_current_comm(event->command, sizeof event->command);
     report(event);
     return GO_ON;
 }
@@ -273,18 +312,28 @@ static __always_inline bool is_traced_call(struct bpf_sock_addr* call, struct so
 static __always_inline int on_connect(struct bpf_sock_addr* call) {
     struct socket_event event = {.kind = SOCKET_HAS_PORT};
     if (!is_traced_call(call, &event)) return GO_ON;
+    bpf_get_current_comm(event.user.command, sizeof event.user.command);
     if (event.protocol != IPPROTO_TCP) {
+        if (is_reported(&event)) return GO_ON;
+        await_capture(&event);
         note_port(&event);
         return GO_ON;
     }
-    const struct known_socket connecting = {.network = event.network};
-    if (bpf_map_update_elem(&sockets, &event.cookie, &connecting, BPF_ANY) != 0) count_lost();
+    if (!is_captured(&event)) count_unanswered();
+    if (!bpf_map_lookup_elem(&sockets, &event.cookie)) note_unused(&event);
     return GO_ON;
 }
 
-static __always_inline int on_datagram_call(struct bpf_sock_addr* call) {
+static __always_inline int on_datagram_call(struct bpf_sock_addr* call, bool sends) {
     struct socket_event event = {.kind = SOCKET_HAS_PORT};
-    if (call->type == SOCK_DGRAM && is_traced_call(call, &event) && event.local_port != 0) note_port(&event);
+    if (call->type != SOCK_DGRAM || !is_traced_call(call, &event)) return GO_ON;
+    if (event.local_port == 0 || is_reported(&event)) return GO_ON;
+    bpf_get_current_comm(event.user.command, sizeof event.user.command);
+    if (!sends)
+        await_capture(&event);
+    else if (!is_captured(&event))
+        count_unanswered();
+    note_port(&event);
     return GO_ON;
 }
 
@@ -295,16 +344,16 @@ SEC("cgroup/connect6")
 int on_connect6(struct bpf_sock_addr* call) { return on_connect(call); }
 
 SEC("cgroup/sendmsg4")
-int on_sendmsg4(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+int on_sendmsg4(struct bpf_sock_addr* call) { return on_datagram_call(call, true); }
 
 SEC("cgroup/sendmsg6")
-int on_sendmsg6(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+int on_sendmsg6(struct bpf_sock_addr* call) { return on_datagram_call(call, true); }
 
 SEC("cgroup/getsockname4")
-int on_getsockname4(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+int on_getsockname4(struct bpf_sock_addr* call) { return on_datagram_call(call, false); }
 
 SEC("cgroup/getsockname6")
-int on_getsockname6(struct bpf_sock_addr* call) { return on_datagram_call(call); }
+int on_getsockname6(struct bpf_sock_addr* call) { return on_datagram_call(call, false); }
 
 // TCP.
 
@@ -340,30 +389,31 @@ static __always_inline void on_syn(struct bpf_sock_ops* tcp) {
     struct socket_event event = {.kind = SOCKET_CONNECTS};
     event.cookie = bpf_get_socket_cookie(tcp);
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
-    if (!known || known->suspect) return;
+    if (!known) return;
     event.network = known->network;
+    event.user = known->user;
     bpf_map_delete_elem(&sockets, &event.cookie);
     describe_connection(&event, tcp);
     admit(IPPROTO_TCP, event.local_port);
-    if (newer_kernel) {
-        const __u64 current = bpf_get_current_pid_tgid();
-        event.pid = current >> 32;
-        event.tid = (__u32)current;
-        bpf_get_current_comm(event.command, sizeof event.command);
-    }
     report(&event);
 }
 
-/// A listener that was bound is known.
+/// For a listener that was not bound; one that was is known, but perhaps not whether it receives IPv6 alone.
 static __always_inline void on_listen(struct bpf_sock_ops* tcp) {
     struct socket_event event = {.kind = SOCKET_HAS_PORT};
-    if (!newer_kernel || !is_traced(&event)) return;
     event.cookie = bpf_get_socket_cookie(tcp);
-    event.network = bpf_get_netns_cookie(tcp);
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
+    if (known) {
+        event.network = known->network;
+        event.user = known->user;
+    } else if (newest_kernel && is_traced(&event)) {
+        event.network = bpf_get_netns_cookie(tcp);
+    } else {
+        return;
+    }
     describe_connection(&event, tcp);
     event.remote_port = 0;
     admit(IPPROTO_TCP, event.local_port);
-    bpf_get_current_comm(event.command, sizeof event.command);
     report(&event);
 }
 
@@ -388,52 +438,51 @@ int on_tcp(struct bpf_sock_ops* tcp) {
 /// same, if it was given the socket; or by an interrupt that came while it ran. tracedump looks. (A packet to the
 /// application is most likely a stranger's answer, on the loopback.)
 static __always_inline void suspect(struct socket_event* event) {
+    const __u8 value = 1;
     if (is_admitted(event->protocol, event->remote_port)) return;
-    const struct known_socket now = {.network = event->network, .port = event->local_port, .suspect = 1};
-    bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY);
+    bpf_map_update_elem(&suspects, &event->cookie, &value, BPF_ANY);
     admit(event->protocol, event->local_port);
     event->kind = SOCKET_SUSPECTED;
     report(event);
 }
 
-/// A packet of a UDP socket, in the context of process `pid`; 0 if the kernel does not tell here.
-static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
-    struct socket_event event = {.kind = SOCKET_HAS_PORT, .pid = pid, .cookie = bpf_get_socket_cookie(packet)};
-    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
-    if (known && (known->suspect || known->port == sk->src_port)) return;
-    if (!known && (!(flags_of(pid) & PROCESS_GETS_GIFTS) || is_admitted(sk->protocol, sk->src_port))) return;
-    describe(&event, sk);
-    if (known) {
-        event.network = known->network;
-        note_port(&event);
-    } else {
-        suspect(&event);
-    }
-}
-
-/// The same of a TCP socket, whose port is known but if it was given to the process.
-static __always_inline void on_segment(struct __sk_buff* packet, struct bpf_sock* sk, __u32 pid) {
-    if (!(flags_of(pid) & PROCESS_GETS_GIFTS) || is_admitted(IPPROTO_TCP, sk->src_port)) return;
-    struct socket_event event = {.pid = pid, .cookie = bpf_get_socket_cookie(packet)};
-    if (bpf_map_lookup_elem(&sockets, &event.cookie)) return;
+/// A packet of a socket that may have been given to the process of thread `current`; 0 if the kernel does not tell
+/// here.
+static __always_inline void on_stray(struct __sk_buff* packet, struct bpf_sock* sk, __u64 current) {
+    if (!(flags_of(current >> 32) & PROCESS_GETS_GIFTS) || is_admitted(sk->protocol, sk->src_port)) return;
+    struct socket_event event = {.cookie = bpf_get_socket_cookie(packet)};
+    event.user.pid = current >> 32;
+    event.user.tid = (__u32)current;
+    if (bpf_map_lookup_elem(&sockets, &event.cookie) || bpf_map_lookup_elem(&suspects, &event.cookie)) return;
     describe(&event, sk);
     suspect(&event);
 }
 
+static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_sock* sk, __u64 current) {
+    struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = bpf_get_socket_cookie(packet)};
+    const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
+    if (!known) return on_stray(packet, sk, current);
+    if (known->port == sk->src_port) return;
+    describe(&event, sk);
+    event.network = known->network;
+    event.user = known->user;
+    note_port(&event);
+}
+
 SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff* packet) {
-    __u32 pid = 0;
-    if (newer_kernel) {
-        pid = bpf_get_current_pid_tgid() >> 32;
-        if (!(flags_of(pid) & PROCESS_TRACED)) return GO_ON;
+    __u64 current = 0;
+    if (newest_kernel) {
+        current = bpf_get_current_pid_tgid();
+        if (!(flags_of(current >> 32) & PROCESS_TRACED)) return GO_ON;
     }
     struct bpf_sock* sk = packet->sk;
     sk = sk ? bpf_sk_fullsock(sk) : NULL;  // one in TIME_WAIT is none
     if (!sk || !has_ports(sk->type, sk->protocol)) return GO_ON;
     if (sk->type == SOCK_DGRAM)
-        on_datagram(packet, sk, pid);
+        on_datagram(packet, sk, current);
     else
-        on_segment(packet, sk, pid);
+        on_stray(packet, sk, current);  // the port of any other is known
     return GO_ON;
 }
 
@@ -445,8 +494,9 @@ int on_release(struct bpf_sock* sk) {
     event.cookie = bpf_get_socket_cookie(sk);
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
     if (!known) return GO_ON;
-    const bool worth_telling = known->port != 0 && !known->suspect;
+    const bool worth_telling = known->port != 0;
     event.network = known->network;
+    event.user = known->user;
     event.local_port = known->port;
     event.protocol = sk->protocol;
     bpf_map_delete_elem(&sockets, &event.cookie);

@@ -1,6 +1,7 @@
 // The capture thread: walks the blocks of each network's ring, judges each packet by the newest snapshot, and hands
 // what belongs to the application to the writer, a batch a block. Reads the rings, the snapshots and its mailbox; emits
-// batches, counters, NetworkLeft and CaptureDrained. Never touches tracees, files or a registry's inside.
+// batches, counters, NetworkLeft and CaptureDrained. Never touches files. (What hooks have reported becomes claims on
+// this thread: SocketNews::catch_up.)
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,8 @@ Skeleton load(std::uint32_t snaplen, bool icmp_errors) {
     skeleton->rodata->snaplen = snaplen;
     skeleton->rodata->icmp_errors = icmp_errors;
     if (const int error = packet_filter_bpf::load(skeleton.get()))
-        throw_errno(-error, "loading the eBPF packet filter");
+        throw_errno(-error, error == -EPERM ? "loading the eBPF packet filter (it takes CAP_BPF and CAP_PERFMON)"
+                                            : "loading the eBPF packet filter");
     return skeleton;
 }
 

@@ -32,7 +32,6 @@ std::string unescaped(const std::string& text) {
 }  // namespace
 
 std::optional<std::string> find_cgroup_root(std::string_view mountinfo) {
-    std::optional<std::string> found;
     std::istringstream lines{std::string(mountinfo)};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream words(line);
@@ -41,11 +40,9 @@ std::optional<std::string> find_cgroup_root(std::string_view mountinfo) {
         std::size_t separator = 6;
         while (separator < fields.size() && fields[separator] != "-") ++separator;
         if (separator + 1 >= fields.size() || fields[separator + 1] != "cgroup2") continue;
-        const bool whole = fields[3] == "/";
-        if (!found || whole) found = unescaped(fields[4]);
-        if (whole) break;
+        if (fields[3] == "/") return unescaped(fields[4]);
     }
-    return found;
+    return std::nullopt;
 }
 
 CgroupRoot open_cgroup_root() {

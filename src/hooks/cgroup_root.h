@@ -10,7 +10,7 @@
 
 namespace tracedump {
 
-/// Where a cgroup v2 hierarchy is mounted, its root rather than a part of it, by the text of /proc/PID/mountinfo
+/// Where the cgroup v2 hierarchy is mounted, from its root, not a part of it, by the text of /proc/PID/mountinfo
 /// (proc(5)); hybrid hierarchies have one beside those of version 1.
 std::optional<std::string> find_cgroup_root(std::string_view mountinfo);
 

@@ -15,8 +15,6 @@ namespace tracedump {
 
 namespace {
 
-constexpr int kIpprotoMptcp = 262;  // IPPROTO_MPTCP, not in every libc
-
 Timestamp monotonic_now() {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -30,17 +28,14 @@ Endpoint endpoint_of(std::uint16_t family, const std::uint32_t (&words)[4], std:
             port};
 }
 
-/// Asks the socket itself, if it is still there. A hook cannot see it.
-bool is_v6_only(const socket_event& event) {
-    const UniqueFd socket = find_socket(static_cast<pid_t>(event.tid), static_cast<pid_t>(event.pid), event.cookie);
-    const auto info = socket ? inspect_socket(socket) : std::nullopt;
-    return info && info->families == Families::v6;
+std::string_view name_of(std::uint32_t kind) {
+    constexpr std::string_view names[] = {"bound",     "has a port", "connects", "unbound",     "released",
+                                          "suspected", "multipath",  "abroad",   "sends abroad"};
+    return kind < std::size(names) ? names[kind] : "?";
 }
 
-std::string_view name_of(std::uint32_t kind) {
-    constexpr std::string_view names[] = {"bound",    "has a port", "connects",  "unbound",
-                                          "released", "suspected",  "multipath", "abroad"};
-    return kind < std::size(names) ? names[kind] : "?";
+HookedThread hooked_thread(const socket_event& event) {
+    return {static_cast<pid_t>(event.user.pid), static_cast<pid_t>(event.user.tid), event.time};
 }
 
 }  // namespace
@@ -58,7 +53,7 @@ ClockOffset ClockOffset::now() {
 }
 
 std::optional<SocketInfo> socket_of(const socket_event& event) {
-    const auto transport = event.protocol == kIpprotoMptcp ? Transport::tcp : transport_of(event.protocol);
+    const auto transport = event.protocol == IPPROTO_MPTCP ? Transport::tcp : transport_of(event.protocol);
     if (!transport) return std::nullopt;
     SocketInfo socket;
     socket.cookie = event.cookie;
@@ -67,7 +62,9 @@ std::optional<SocketInfo> socket_of(const socket_event& event) {
     socket.local = endpoint_of(event.family, event.local_address, event.local_port);
     if (event.kind == SOCKET_CONNECTS)
         socket.remote = endpoint_of(event.family, event.remote_address, event.remote_port);
-    if (event.family == AF_INET6 && socket.local.address.is_wildcard())
+    // One of TCP that is only bound neither sends nor receives yet.
+    const bool idle = event.kind == SOCKET_BOUND && socket.transport == Transport::tcp;
+    if (event.family == AF_INET6 && socket.local.address.is_wildcard() && !idle)
         socket.families = Families::both;
     else
         socket.families = socket.local.address.is_v4() ? Families::v4 : Families::v6;
@@ -83,17 +80,18 @@ void HookSensor::catch_up() {
     std::lock_guard lock(mutex_);
     clock_offset_ = ClockOffset::now();
     links_.hooks.drain([this](const socket_event& event) { take(event); });
+    look_for_suspects();
     apply();
     tell_of_losses();
 }
 
 void HookSensor::take(const socket_event& event) {
     log_syscall("hook: socket {} of {} ({}/{}) {}, port {}", event.cookie,
-                std::string_view(event.command, strnlen(event.command, sizeof event.command)), event.pid, event.tid,
-                name_of(event.kind), event.local_port);
+                std::string_view(event.user.command, strnlen(event.user.command, sizeof event.user.command)),
+                event.user.pid, event.user.tid, name_of(event.kind), event.local_port);
     switch (event.kind) {
         case SOCKET_ABROAD:
-            return links_.monitor.post(HoldAbroad{static_cast<pid_t>(event.tid), event.network});
+            return links_.monitor.post(HoldAbroad{hooked_thread(event)});
         case SOCKET_MULTIPATH:
             return links_.gc.post(ExpectFlows{event.network});
         default:
@@ -102,42 +100,82 @@ void HookSensor::take(const socket_event& event) {
     auto socket = socket_of(event);
     if (!socket) return;
     if (event.local_port != 0) reported_ports_.emplace_back(socket->transport, event.local_port);
-    if (event.kind == SOCKET_SUSPECTED) return look_for(event);
-    if (event.kind == SOCKET_BOUND && socket->families == Families::both && is_v6_only(event))
-        socket->families = Families::v6;
+    if (event.kind == SOCKET_SUSPECTED) return suspects_.push_back(event);
+    if (socket->families == Families::both) socket->families = families_of(*socket, event.network);
     const bool released = event.kind == SOCKET_RELEASED;
     changes_[event.network].push_back(
         {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), released});
 }
 
-/// Does the process have that socket?
-void HookSensor::look_for(const socket_event& event) {
-    const auto pid = static_cast<pid_t>(event.pid);
-    const UniqueFd descriptor = find_socket(pid, pid, event.cookie);
-    auto socket = descriptor ? inspect_socket(descriptor) : std::nullopt;
-    if (!socket) return;
-    socket->bound = true;  // as far as anyone can tell now
-    const NetworkId network = network_of_socket(descriptor.get());
-    if (!links_.networks.of(network, descriptor.get())) return;
-    know(*socket, network);
-    changes_[network].push_back({*socket, clock_offset_.earliest_of(event)});
+/// A hook cannot see whether a socket on IPv6's wildcard address receives IPv6 alone.
+Families HookSensor::families_of(const SocketInfo& socket, NetworkId network) {
+    if (const auto only_v6 = links_.networks.is_v6_only(network, socket))
+        return *only_v6 ? Families::v6 : Families::both;
+    const auto registry = links_.networks.find(network);
+    const auto known = registry ? registry->find(socket.cookie) : std::nullopt;
+    return known && known->socket.local == socket.local ? known->socket.families : Families::both;
+}
+
+/// Which of them does the process have? To look through a thousand descriptors takes milliseconds, and strangers'
+/// sockets are suspected, too: so it rests as long as to need a small part of a CPU.
+void HookSensor::look_for_suspects() {
+    constexpr int kRest = 25;
+    const auto began = Clock::now();
+    if (suspects_.empty() || began < next_look_) return;
+    std::sort(suspects_.begin(), suspects_.end(),
+              [](const auto& one, const auto& other) { return one.user.pid < other.user.pid; });
+    for (auto first = suspects_.begin(); first != suspects_.end();) {
+        const auto last =
+            std::find_if(first, suspects_.end(), [&](const auto& other) { return other.user.pid != first->user.pid; });
+        look_for_suspects(static_cast<pid_t>(first->user.pid), static_cast<pid_t>(first->user.tid), {first, last});
+        first = last;
+    }
+    suspects_.clear();
+    const auto ended = Clock::now();
+    next_look_ = ended + kRest * (ended - began);
+}
+
+void HookSensor::look_for_suspects(pid_t pid, pid_t tid, std::span<const socket_event> suspects) {
+    std::vector<SocketCookie> cookies;
+    for (const auto& suspect : suspects) cookies.push_back(suspect.cookie);
+    for (const UniqueFd& descriptor : find_sockets(tid, pid, cookies)) {
+        auto socket = inspect_socket(descriptor);
+        const NetworkId network = network_of_socket(descriptor.get());
+        if (!socket || !links_.networks.of(network, descriptor.get())) continue;
+        const auto suspect = std::find_if(suspects.begin(), suspects.end(),
+                                          [&](const auto& event) { return event.cookie == socket->cookie; });
+        if (suspect == suspects.end()) continue;
+        socket->bound = true;  // as far as anyone can tell now
+        know(*socket, network);
+        changes_[network].push_back({*socket, clock_offset_.earliest_of(*suspect)});
+    }
 }
 
 void HookSensor::apply() {
-    for (const auto& [network, changes] : changes_)
-        if (const auto registry = links_.networks.find(network)) registry->update(changes);
+    for (const auto& [network, changes] : changes_) apply(network, changes);
     changes_.clear();
     // Only now: what is claimed stays in the filter.
     for (const auto& [transport, port] : reported_ports_) links_.ports.settle(transport, port);
     reported_ports_.clear();
 }
 
+void HookSensor::apply(NetworkId network, const Changes& changes) {
+    if (const auto registry = links_.networks.find(network)) return registry->update(changes);
+    const bool any_born = std::any_of(changes.begin(), changes.end(), [](const auto& c) { return !c.released; });
+    if (any_born && unknown_.insert(network).second) links_.gc.post(NewsLost{});
+}
+
 void HookSensor::tell_of_losses() {
-    const auto lost = links_.hooks.lost();
-    if (lost == lost_) return;
-    log_warning("{} reports of the kernel's hooks found no room; looking at all sockets instead", lost - lost_);
-    lost_ = lost;
-    links_.gc.post(NewsLost{});
+    if (const auto lost = links_.hooks.lost(); lost != lost_) {
+        log_warning("{} reports of the kernel's hooks found no room; looking at all sockets instead", lost - lost_);
+        lost_ = lost;
+        links_.gc.post(NewsLost{});
+    }
+    if (const auto unanswered = links_.hooks.unanswered(); unanswered != unanswered_) {
+        log_warning("{} sockets were used in another network namespace before it was captured; packets may be missing",
+                    unanswered - unanswered_);
+        unanswered_ = unanswered;
+    }
 }
 
 }  // namespace tracedump

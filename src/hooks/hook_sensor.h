@@ -1,16 +1,19 @@
-// The bpf sensor: turns what hooks in the kernel report into claims. It has no thread: capture and gc catch up, one at
-// a time, each before it decides something; monitor says which processes are traced. Reads the hooks' ring buffer and,
-// for a few events, a process's descriptors; writes registries; emits NewsLost and ExpectFlows to gc, HoldAbroad to
-// monitor. Never touches a tracee.
+// The bpf sensor: turns what hooks in the kernel report into claims. It has no thread: capture, gc and main catch up,
+// one at a time, each before it decides something; monitor says which processes are traced. Reads the hooks' ring
+// buffer and, for suspects, a process's descriptors; writes registries; emits NewsLost and ExpectFlows to gc,
+// HoldAbroad to monitor. Never stops a tracee.
 //
 // When an event is reported, its port is in the packet filter already. Each event is a change of one socket at a time;
 // its time is turned into that of packet timestamps.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -50,8 +53,7 @@ public:
     bool hooked() const override { return true; }
     void watch(pid_t process, pid_t parent) override { links_.hooks.watch(process, links_.hooks.gets_gifts(parent)); }
     void unwatch(pid_t process) override { links_.hooks.unwatch(process); }
-    void release(pid_t thread) override { links_.hooks.release(thread); }
-    void give_up(NetworkId network) override { links_.hooks.capture(network); }
+    void answer(const HookedThread& thread) override { links_.hooks.answer(thread); }
     void expect_gifts(pid_t process) override { links_.hooks.expect_gifts(process); }
     void know(const SocketInfo& socket, NetworkId network) override;
     void catch_up() override;
@@ -59,10 +61,14 @@ public:
 
 private:
     using Changes = std::vector<SocketChange>;
+    using Clock = std::chrono::steady_clock;
 
     void take(const socket_event& event);
-    void look_for(const socket_event& event);
+    Families families_of(const SocketInfo& socket, NetworkId network);
+    void look_for_suspects();
+    void look_for_suspects(pid_t pid, pid_t tid, std::span<const socket_event> suspects);
     void apply();
+    void apply(NetworkId network, const Changes& changes);
     void tell_of_losses();
 
     const Links links_;
@@ -70,7 +76,11 @@ private:
     ClockOffset clock_offset_;
     std::map<NetworkId, Changes> changes_;  // not applied yet
     std::vector<std::pair<Transport, std::uint16_t>> reported_ports_;
+    std::vector<socket_event> suspects_;  // not looked for yet
+    Clock::time_point next_look_{};
+    std::unordered_set<NetworkId> unknown_;  // sockets were reported there, and nobody captures
     std::uint64_t lost_ = 0;
+    std::uint64_t unanswered_ = 0;
 };
 
 /// What an event says of its socket; nothing if it is none of ours. Pure.

@@ -2,11 +2,14 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -44,32 +47,45 @@ private:
     void* memory_;
 };
 
-/// The hooks see the ids of the initial PID namespace, whatever namespace we are in.
-void require_initial_pid_namespace() {
-    constexpr ino_t kInitial = 0xEFFFFFFC;  // PROC_PID_INIT_INO in include/linux/proc_ns.h
+bool is_namespace(const char* link, ino_t inode) {
     struct stat status {};
-    if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != kInitial)
+    return stat(link, &status) != 0 || status.st_ino == inode;
+}
+
+/// The hooks see the ids of the initial PID namespace, whatever namespace we are in; and those in a part of the cgroup
+/// hierarchy see the processes of that part alone.
+void require_initial_namespaces() {
+    constexpr ino_t kInitialPids = 0xEFFFFFFC, kInitialCgroups = 0xEFFFFFFB;  // include/linux/proc_ns.h
+    if (!is_namespace("/proc/self/ns/pid", kInitialPids))
         throw Error("the ids of processes here are not those that hooks see (we are in a PID namespace)");
+    if (!is_namespace("/proc/self/ns/cgroup", kInitialCgroups))
+        throw Error("the topmost cgroup cannot be seen from here (we are in a cgroup namespace)");
 }
 
 /// By which a hook and we call a network (Linux 5.14).
 void require_network_cookies() {
-    constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE, not in every libc
     const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     std::uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-    if (getsockopt(socket.get(), SOL_SOCKET, kNetnsCookie, &cookie, &length) != 0)
+    if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
         throw_errno(errno, "asking for the cookie of a network namespace");
 }
 
 CgroupRoot place_for_hooks() {
-    require_initial_pid_namespace();
+    require_initial_namespaces();
     require_network_cookies();
     return open_cgroup_root();
 }
 
-int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, bool newer_kernel) {
-    skeleton.rodata->newer_kernel = newer_kernel;
+/// What a kernel has beyond Linux 5.14.
+struct KernelHas {
+    bool loops = false;               // 5.17
+    bool process_everywhere = false;  // 6.10: the current one, in hooks that see packets and connections
+};
+
+int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, const KernelHas& kernel) {
+    skeleton.rodata->newer_kernel = kernel.loops;
+    skeleton.rodata->newest_kernel = kernel.process_everywhere;
     if (const int error = bpf_map__reuse_fd(skeleton.maps.ports, ports_map)) return error;
     if (const int error = bpf_map__set_max_entries(skeleton.maps.events, static_cast<std::uint32_t>(ring)))
         return error;
@@ -77,22 +93,24 @@ int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, bool newer
 }
 
 Skeleton load(int ports_map, std::size_t ring) {
+    constexpr KernelHas kinds[] = {{true, true}, {true, false}, {false, false}};
     quiet_libbpf();
     int error = 0;
-    for (const bool newer_kernel : {true, false}) {
+    for (const KernelHas& kernel : kinds) {
         Skeleton skeleton(socket_hooks_bpf::open(), &socket_hooks_bpf::destroy);
         if (!skeleton) throw_errno(errno, "reading the hooks");
-        error = load(*skeleton, ports_map, ring, newer_kernel);
+        error = load(*skeleton, ports_map, ring, kernel);
         if (error == 0) return skeleton;
-        if (error == -EPERM) break;
-        log_engine("hooks: the kernel refuses {} ones: {}", newer_kernel ? "full" : "reduced", errno_text(-error));
+        if (error == -EPERM) throw_errno(EPERM, "loading the hooks (it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN)");
     }
-    throw_errno(-error, "loading the hooks (it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, or root)");
+    throw_errno(-error, "loading the hooks");
 }
 
 }  // namespace
 
 class SocketHooks::Loaded {
+    static constexpr int kEnough = -ECANCELED;
+
 public:
     Loaded(int ports_map, std::size_t ring)
         : cgroup_(place_for_hooks()),
@@ -108,19 +126,24 @@ public:
 
     const std::string& cgroup() const { return cgroup_.name; }
     std::uint8_t& flags_of(pid_t process) const { return (*processes_).flags[process % PROCESS_IDS]; }
-    int held() const { return map(skeleton_->maps.held); }
+    int answers() const { return map(skeleton_->maps.answers); }
     int networks() const { return map(skeleton_->maps.networks); }
     int sockets() const { return map(skeleton_->maps.sockets); }
     int fd() const { return ring_buffer__epoll_fd(ring_.get()); }
-    std::uint64_t lost() const { return std::atomic_ref((*counts_).lost).load(std::memory_order_relaxed); }
+    hook_counts& counts() const { return *counts_; }
 
     void drain(const Take& take) {
         // Documentation/bpf/ringbuf.rst: how far it has been written, and read. acquire: what was written before that.
         const auto target = position(produced_);
         take_ = &take;
-        // Where it stops short of what was there, a hook on another CPU is just writing.
-        while (position(consumed_) < target)
-            if (ring_buffer__consume(ring_.get()) < 0) break;
+        for (;;) {
+            const auto from = position(consumed_);
+            if (from >= target) break;
+            left_ = target - from;
+            const int taken = ring_buffer__consume(ring_.get());
+            if (taken == 0) sched_yield();  // a hook on another CPU is just writing the next
+            if (taken < 0 && taken != kEnough) break;
+        }
         take_ = nullptr;
     }
 
@@ -131,9 +154,13 @@ private:
         return std::atomic_ref(*mapping).load(std::memory_order_acquire);
     }
 
-    static int on_event(void* self, void* data, std::size_t size) {
-        if (size >= sizeof(socket_event)) (*static_cast<Loaded*>(self)->take_)(*static_cast<const socket_event*>(data));
-        return 0;
+    /// libbpf would go on for as long as there are events.
+    static int on_event(void* context, void* data, std::size_t size) {
+        auto& self = *static_cast<Loaded*>(context);
+        if (size >= sizeof(socket_event)) (*self.take_)(*static_cast<const socket_event*>(data));
+        const std::uint64_t in_ring = (size + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+        self.left_ -= std::min(self.left_, in_ring);
+        return self.left_ == 0 ? kEnough : 0;
     }
 
     void attach() {
@@ -151,6 +178,7 @@ private:
     const Mapping<hook_counts> counts_;
     const Mapping<std::uint64_t> consumed_, produced_;
     const Take* take_ = nullptr;
+    std::uint64_t left_ = 0;  // bytes of the ring that are to be drained
     const Ring ring_;
     std::vector<Link> links_;
 };
@@ -177,10 +205,9 @@ void SocketHooks::expect_gifts(pid_t process) {
     std::atomic_ref(loaded_->flags_of(process)).compare_exchange_strong(watched, PROCESS_TRACED | PROCESS_GETS_GIFTS);
 }
 
-void SocketHooks::release(pid_t thread) {
-    const auto id = static_cast<std::uint32_t>(thread);
-    const std::uint8_t value = 1;
-    bpf_map_update_elem(loaded_->held(), &id, &value, BPF_ANY);
+void SocketHooks::answer(const HookedThread& thread) {
+    const std::uint32_t place = static_cast<std::uint32_t>(thread.tid) % ANSWERS;
+    bpf_map_update_elem(loaded_->answers(), &place, &thread.time, BPF_ANY);
 }
 
 void SocketHooks::capture(NetworkId network) {
@@ -189,6 +216,22 @@ void SocketHooks::capture(NetworkId network) {
 }
 
 void SocketHooks::uncapture(NetworkId network) { bpf_map_delete_elem(loaded_->networks(), &network); }
+
+bool SocketHooks::has_unused(NetworkId network) const {
+    std::array<SocketCookie, 256> cookies;
+    std::array<known_socket, cookies.size()> found;
+    std::uint32_t place = 0;
+    for (void* from = nullptr;; from = &place) {
+        auto count = static_cast<std::uint32_t>(cookies.size());
+        const int result =
+            bpf_map_lookup_batch(loaded_->sockets(), from, &place, cookies.data(), found.data(), &count, nullptr);
+        if (result != 0 && result != -ENOENT) return true;  // as far as anyone can tell
+        if (std::any_of(found.begin(), found.begin() + count,
+                        [&](const known_socket& socket) { return socket.network == network && socket.port == 0; }))
+            return true;
+        if (result != 0) return false;  // that was the last batch
+    }
+}
 
 void SocketHooks::know(SocketCookie cookie, NetworkId network, std::uint16_t port) {
     known_socket socket{};
@@ -201,6 +244,12 @@ void SocketHooks::drain(const Take& take) { loaded_->drain(take); }
 
 int SocketHooks::fd() const { return loaded_->fd(); }
 
-std::uint64_t SocketHooks::lost() const { return loaded_->lost(); }
+std::uint64_t SocketHooks::lost() const {
+    return std::atomic_ref(loaded_->counts().lost).load(std::memory_order_relaxed);
+}
+
+std::uint64_t SocketHooks::unanswered() const {
+    return std::atomic_ref(loaded_->counts().unanswered).load(std::memory_order_relaxed);
+}
 
 }  // namespace tracedump

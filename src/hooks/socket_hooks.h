@@ -14,6 +14,7 @@
 
 #include "bpf/socket_event.h"
 #include "ports/socket.h"
+#include "ports/socket_news.h"
 #include "util/netns.h"
 
 namespace tracedump {
@@ -39,25 +40,31 @@ public:
     /// From now on, if it is watched.
     void expect_gifts(pid_t process);
 
-    /// A thread that waits in a hook (SOCKET_ABROAD) goes on to the stop that was asked for.
-    void release(pid_t thread);
+    /// A thread that waits in a hook (SOCKET_ABROAD) goes on.
+    void answer(const HookedThread& thread);
 
     /// The networks in which no thread need wait.
     void capture(NetworkId network);
     void uncapture(NetworkId network);
 
+    /// Whether the application has sockets there that have no port yet.
+    bool has_unused(NetworkId network) const;
+
     /// A UDP socket with a port that is the application's.
     void know(SocketCookie cookie, NetworkId network, std::uint16_t port);
 
     using Take = std::function<void(const socket_event&)>;
-    /// Hands over all events that were reported before the call, in their order.
+    /// Hands over all events that were reported before the call, in their order, and hardly any that came later:
+    /// however fast they come, this returns.
     void drain(const Take& take);
 
     /// Readable when it is urgent to drain.
     int fd() const;
 
-    /// Events that found no room, ever.
+    /// Events, or sockets to be known, that found no room, ever.
     std::uint64_t lost() const;
+    /// Sockets that were used before their network was captured, ever.
+    std::uint64_t unanswered() const;
 
 private:
     class Loaded;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <variant>
 
+#include "ports/socket_news.h"
 #include "util/netns.h"
 
 namespace tracedump {
@@ -29,11 +30,10 @@ struct ReleaseTracees {};
 /// Nobody captures any more: only carry the tracees on until they end.
 struct StopLearning {};
 
-/// A thread is about to have its first socket in a network that is not captured yet: stop it until that is captured. It
-/// waits in a hook until SocketNews::release.
+/// A thread has a socket in a network that is not captured yet, and sends nothing before its system call is over: stop
+/// it there until that network is captured.
 struct HoldAbroad {
-    pid_t tid = 0;
-    NetworkId network = 0;
+    HookedThread thread;
 };
 
 using MonitorOrder = std::variant<PassSignal, KillTracees, ReleaseTracees, StopLearning, HoldAbroad>;

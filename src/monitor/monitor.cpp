@@ -187,6 +187,7 @@ void Monitor::take_orders() {
         } else if (std::holds_alternative<ReleaseTracees>(*order)) {
             // Stops that we have not taken yet are the kernel's to end, with their signals; there are no others.
             released_ = true;
+            for (const pid_t pid : processes_) links_.news.unwatch(pid);
         } else if (const auto* hold = std::get_if<HoldAbroad>(&*order)) {
             hold_abroad(*hold);
         } else {
@@ -195,13 +196,16 @@ void Monitor::take_orders() {
     }
 }
 
+/// One that is no tracee is a worker of io_uring.
 void Monitor::hold_abroad(const HoldAbroad& hold) {
-    const auto entry = tracees_.find(hold.tid);
-    if (entry != tracees_.end() && learning_ && ptrace_calls::interrupt(hold.tid) == 0) {
+    const auto entry = tracees_.find(hold.thread.tid);
+    if (entry != tracees_.end() && learning_ && ptrace_calls::interrupt(hold.thread.tid) == 0) {
         entry->second.interrupted = true;
-        entry->second.abroad = hold.network;
+        entry->second.abroad = true;
+    } else if (processes_.contains(hold.thread.pid) && learning_) {
+        learn([&] { links_.networks.visit(hold.thread.pid, hold.thread.tid); });
     }
-    links_.news.release(hold.tid);
+    links_.news.answer(hold.thread);
 }
 
 std::vector<Monitor::Event> Monitor::collect_events() {
@@ -428,10 +432,7 @@ void Monitor::on_trap_stop(Tracee& tracee) {
              static_cast<pid_t>(proc.status_number(tracee.tid, "PPid").value_or(0)));
     }
     if (std::exchange(tracee.interrupted, false)) restart_interrupted_call(tracee.tid, tracee.last_restart);
-    if (const auto network = std::exchange(tracee.abroad, 0))
-        learn([&] {
-            if (!links_.networks.visit(tracee.tgid, tracee.tid)) links_.news.give_up(network);
-        });
+    if (std::exchange(tracee.abroad, false)) learn([&] { links_.networks.visit(tracee.tgid, tracee.tid); });
     attached_stopped(tracee.tid);
     if (const auto arch = std::exchange(tracee.hidden_arch, 0)) restore_clone_untraced(tracee.tid, arch);
     resume(tracee);

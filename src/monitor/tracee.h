@@ -39,7 +39,7 @@ struct Tracee {
     Restart last_restart;
     bool interrupted = false;       // by us, to begin tracing it; its next stop is that one
     std::uint32_t hidden_arch = 0;  // the ABI of a clone whose CLONE_UNTRACED is hidden, and yet to be put back
-    NetworkId abroad = 0;           // it is being stopped until this network, where it is now, is captured
+    bool abroad = false;            // it is being stopped until the network where it is now is captured
     bool held = false;              // born in such a clone, perhaps: waits for its parent's event
 };
 

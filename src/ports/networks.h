@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 
 #include "ports/port_registry.h"
 #include "util/netns.h"
@@ -20,6 +21,9 @@ public:
 
     /// The registry of network `id`, null if it is not captured. Any thread.
     virtual std::shared_ptr<PortRegistry> find(NetworkId id) = 0;
+
+    /// SocketInquiry::is_v6_only in network `id`. Any thread.
+    virtual std::optional<bool> is_v6_only(NetworkId id, const SocketInfo& socket) = 0;
 
     /// Has the network captured that thread `tid` of process `pid` is in. False if it cannot be, which has been said.
     /// Any thread.

@@ -1,5 +1,6 @@
 // Which sockets, ports and remotes the application uses, and since when: the one place where that is changed.
-// monitor adds, gc retires; each change is published as an atomic PortSet snapshot. Any thread may call any method.
+// monitor and SocketNews add, gc retires; each change is published as an atomic PortSet snapshot. Any thread may call
+// any method.
 //
 // Before a snapshot is published the filter given at construction puts it in force in the kernel, so that a method
 // that has returned means: from now on the packets of that socket pass the filter (promise "first packet").

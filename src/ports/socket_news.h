@@ -7,10 +7,19 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 #include "ports/socket.h"
 #include "util/netns.h"
 
 namespace tracedump {
+
+/// A thread that waits in a hook for an answer (SocketNews::answer).
+struct HookedThread {
+    pid_t pid = 0;
+    pid_t tid = 0;
+    std::uint64_t time = 0;  // of the event by which the hook told us
+};
 
 class SocketNews {
 public:
@@ -25,10 +34,9 @@ public:
     /// It has ended. Monitor thread.
     virtual void unwatch(pid_t) {}
 
-    /// A thread that waits in a hook for its network to be captured is going to stop. Monitor thread.
-    virtual void release(pid_t) {}
-    /// That network will not be captured: no thread need wait. Monitor thread.
-    virtual void give_up(NetworkId) {}
+    /// A thread that waits in a hook for its network to be captured may go on: it is going to stop, or the network is.
+    /// Monitor thread.
+    virtual void answer(const HookedThread&) {}
 
     /// Sockets may be given to this process: it has one that descriptors come through (unix(7)). Any thread.
     virtual void expect_gifts(pid_t) {}

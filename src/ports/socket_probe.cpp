@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
+#include <utility>
 
 #include "util/error.h"
 #include "util/procfs.h"
@@ -72,20 +74,23 @@ UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error) {
     return borrowed;
 }
 
-UniqueFd find_socket(pid_t tid, pid_t tgid, SocketCookie cookie) {
+std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const SocketCookie> cookies) {
+    std::vector<UniqueFd> found;
     const UniqueFd pidfd = open_pidfd(tid, tgid);
-    if (!pidfd) return {};
+    if (!pidfd) return found;
+    std::unordered_set<SocketCookie> wanted(cookies.begin(), cookies.end());
     auto descriptors = ProcFs().descriptors(tgid, tid);
     std::sort(descriptors.begin(), descriptors.end(), [](const auto& a, const auto& b) { return a.fd > b.fd; });
     for (const ProcFs::Descriptor& descriptor : descriptors) {
+        if (wanted.empty()) break;
         if (descriptor.kind != ProcFs::Descriptor::Kind::socket) continue;
         int error = 0;
         UniqueFd socket = borrow_descriptor(pidfd, descriptor.fd, error);
-        SocketCookie its_cookie = 0;
-        if (socket && get_option(socket.get(), SOL_SOCKET, SO_COOKIE, its_cookie) && its_cookie == cookie)
-            return socket;
+        SocketCookie cookie = 0;
+        if (socket && get_option(socket.get(), SOL_SOCKET, SO_COOKIE, cookie) && wanted.erase(cookie) != 0)
+            found.push_back(std::move(socket));
     }
-    return {};
+    return found;
 }
 
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "ports/socket.h"
 #include "util/fd.h"
@@ -24,9 +26,9 @@ UniqueFd open_pidfd(pid_t tid, pid_t tgid);
 /// The tracee's descriptor `fd` in our table; empty with `error` set if it has none or we may not (EPERM).
 UniqueFd borrow_descriptor(const UniqueFd& pidfd, int fd, int& error);
 
-/// A duplicate of the socket with that cookie, if thread `tid` of process `tgid` has it. Looks at the latest
+/// Duplicates of the sockets with these cookies, as far as thread `tid` of process `tgid` has them. Looks at the latest
 /// descriptors first; each costs some microseconds.
-UniqueFd find_socket(pid_t tid, pid_t tgid, SocketCookie cookie);
+std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const SocketCookie> cookies);
 
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "util/log.h"
@@ -12,13 +13,19 @@ namespace tracedump {
 
 namespace {
 
+/// What the kernel's verifier says ends with what it minds; before that it tells its whole way.
+constexpr std::size_t kLongest = 1000;
+
 __attribute__((format(printf, 2, 0))) int to_log(libbpf_print_level level, const char* format, va_list arguments) {
     if (level == LIBBPF_DEBUG) return 0;
-    char line[1024];
-    const int length = std::vsnprintf(line, sizeof line, format, arguments);
+    char* line = nullptr;
+    const int length = vasprintf(&line, format, arguments);
+    if (length < 0) return length;
     std::string_view text(line);
     while (text.ends_with('\n')) text.remove_suffix(1);
+    if (text.size() > kLongest) text.remove_prefix(text.size() - kLongest);
     log_engine("{}", text);
+    std::free(line);
     return length;
 }
 

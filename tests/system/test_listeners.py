@@ -181,5 +181,48 @@ step()
     expect_same(truth.packets(), ours.process.packets())
 
 
+def stranger_in_the_other_family(lab):
+    """On [::]:7300 the application receives IPv6 alone; on 0.0.0.0:7300 sits a stranger."""
+    echo = """
+import threading
+def bound(kind):
+    s = socket.socket(FAMILY, kind)
+    if FAMILY == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind(("", 7300))
+    return s
+udp, tcp = bound(socket.SOCK_DGRAM), bound(socket.SOCK_STREAM)
+def datagrams():
+    while True: udp.sendto(*udp.recvfrom(100))
+threading.Thread(target=datagrams, daemon=True).start()
+step()
+tcp.listen(64)
+threading.Thread(target=serve, args=(tcp, 1000), daemon=True).start()
+step()
+"""
+    stranger = Scripted(lab.start, SERVE + echo.replace("FAMILY", "socket.AF_INET"))
+    stranger.go_on()
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options),
+                    SERVE + echo.replace("FAMILY", "socket.AF_INET6"))
+    truth = lab.truth()
+
+    def talk_to(*servers):
+        for family, address, kind in servers:
+            with socket_in(lab.far, family, kind) as client:
+                client.settimeout(30)
+                client.connect((address, 7300))
+                client.send(b"hello")
+                expect_equal(client.recv(100), b"hello", "the answer")
+
+    theirs = [(socket.AF_INET, NEAR, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
+    talk_to(*theirs, (socket.AF_INET6, NEAR6, socket.SOCK_DGRAM))  # our TCP is bound, and does not listen yet
+    ours.go_on()
+    talk_to(*theirs, *((socket.AF_INET6, NEAR6, kind) for _, _, kind in theirs))
+    for program_ in (ours, stranger):
+        program_.go_on(to_the_end=True)
+    expect_equal(ours.process.wait(), 0, "status")
+    expect_same([p for p in truth.packets() if str(p.source) in (NEAR6, FAR6)], ours.process.packets())
+
+
 main(many_for_an_attached_server, many_for_a_launched_server, prefork, listener_inherited_by_a_command,
-     connection_as_standard_streams, child_of_a_parent_that_listens, port_shared_with_a_stranger)
+     connection_as_standard_streams, child_of_a_parent_that_listens, port_shared_with_a_stranger,
+     stranger_in_the_other_family)

@@ -6,9 +6,11 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 
 import pcap
-from harness import FAR, NEAR, expect_equal, expect_same, main, wait_for
+from harness import FAR, HERE, NEAR, expect_equal, expect_same, main, wait_for
+from scripted import Scripted
 
 THIRD = "10.78.0.3"
 
@@ -128,6 +130,40 @@ talk(here, "{FAR}")
         expect_same([p for truth in truths for p in truth.packets()], [p for p in captured if p not in lonely])
 
 
+def sockets_that_wait(lab):
+    """Nothing of the application is in their namespace but they, without a port, for longer than it takes to leave it."""
+    with third_namespace(lab) as third:
+        lab.start([sys.executable, "-B", HERE / "asyncio_echo.py", "serve", "7000"], namespace=lab.far)
+        lab.await_port(7000, "udp", lab.far)
+        lab.await_port(7000, "tcp", lab.far)
+        script = f"""
+import ctypes, os
+if ctypes.CDLL(None).setns(os.open("/run/netns/{third}", os.O_RDONLY), 0x40000000) != 0: raise OSError("setns")
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+connection = socket.socket()
+step()
+for i in range(2):
+    datagrams.sendto(b"hello", ("10.78.0.2", 7000))
+    datagrams.recv(100)
+datagrams.close()
+step()
+connection.connect(("10.78.0.2", 7000))
+connection.sendall(b"hello")
+connection.recv(100)
+connection.close()
+"""
+        options = ["--debug=4", "--"]
+        traced = Scripted(lambda command, **more: lab.tracedump([*options, *command], **more), script)
+        truth = lab.truth(namespace=third)
+        sweeps = lambda: traced.process.stderr().count("gc: sweep")
+        for to_the_end in (False, True):
+            before = sweeps()
+            wait_for("sweeps", lambda: sweeps() >= before + 2)
+            traced.go_on(to_the_end)
+        expect_equal(traced.process.wait(), 0, "status")
+        expect_same(truth.packets(), traced.process.packets())
+
+
 def two_processes_in_two_namespaces(lab):
     """Attached to a server in each, on the same port; strangers have that port in `near`."""
     with third_namespace(lab) as third:
@@ -180,4 +216,4 @@ sys.stdin.read()
 
 
 main(target_in_another_namespace, command_that_lives_in_two, two_that_talk_to_each_other, one_that_moves_later,
-     two_processes_in_two_namespaces, a_namespace_that_is_gone)
+     sockets_that_wait, two_processes_in_two_namespaces, a_namespace_that_is_gone)

@@ -22,11 +22,11 @@ TEST(CgroupRoot, OfAHybridOne) {
     EXPECT_EQ(find("33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"), "/sys/fs/cgroup/unified");
 }
 
-TEST(CgroupRoot, TheWholeRatherThanAPart) {
+TEST(CgroupRoot, TheWholeAndNotAPart) {
     EXPECT_EQ(find("40 22 0:29 /user.slice /mnt/part rw - cgroup2 none rw\n"
                    "41 22 0:29 / /mnt/whole rw shared:1 master:2 - cgroup2 none rw\n"),
               "/mnt/whole");
-    EXPECT_EQ(find("40 22 0:29 /user.slice /mnt/part rw - cgroup2 none rw\n"), "/mnt/part");
+    EXPECT_EQ(find("40 22 0:29 /user.slice /mnt/part rw - cgroup2 none rw\n"), std::nullopt);
 }
 
 TEST(CgroupRoot, BlanksInItsPath) {

@@ -12,6 +12,7 @@
 
 #include "capture/ebpf_filter.h"
 #include "helpers.h"
+#include "ports/socket_inquiry.h"
 #include "sockets.h"
 #include "util/error.h"
 
@@ -84,8 +85,12 @@ public:
     std::shared_ptr<PortRegistry> of(NetworkId, int) override { return registry; }
     std::shared_ptr<PortRegistry> find(NetworkId) override { return registry; }
     bool visit(pid_t, pid_t) override { return true; }
+    std::optional<bool> is_v6_only(NetworkId, const SocketInfo& socket) override { return inquiry_.is_v6_only(socket); }
 
     const std::shared_ptr<PortRegistry> registry;
+
+private:
+    SocketInquiry inquiry_;
 };
 
 class HookSensorTest : public ::testing::Test {

@@ -24,6 +24,7 @@ using test::cookie_of;
 using test::local_end;
 using test::loopback;
 using test::open_socket;
+using test::raw;
 using test::send_one_to;
 
 const Endpoint kNobody = loopback(AF_INET, 9);
@@ -76,8 +77,8 @@ TEST_F(SocketHooksTest, AUdpSocketThatSendsToAnAddress) {
     ASSERT_EQ(kinds(reported), Kinds{SOCKET_HAS_PORT});
     EXPECT_EQ(reported[0].local_port, local_end(fd).port);
     EXPECT_EQ(reported[0].network, network_);
-    EXPECT_EQ(reported[0].pid, static_cast<std::uint32_t>(getpid()));
-    EXPECT_EQ(reported[0].tid, static_cast<std::uint32_t>(gettid()));
+    EXPECT_EQ(reported[0].user.pid, static_cast<std::uint32_t>(getpid()));
+    EXPECT_EQ(reported[0].user.tid, static_cast<std::uint32_t>(gettid()));
     EXPECT_EQ(reported[0].protocol, IPPROTO_UDP);
     fd.reset();
     EXPECT_EQ(kinds(events(cookie)), Kinds{SOCKET_RELEASED});
@@ -178,22 +179,107 @@ TEST_F(SocketHooksTest, TwoOfThemDoNotDisturbEachOther) {
     EXPECT_FALSE(any);
 }
 
-TEST_F(SocketHooksTest, AThreadInANetworkThatIsNotCapturedWaitsToBeReleased) {
-    hooks_->uncapture(network_);
+/// Runs `body` in a child that is traced; `on_child` sees what it reports meanwhile.
+template <typename Body, typename OnChild>
+void in_child(SocketHooks& hooks, Body body, OnChild on_child) {
     const pid_t child = fork();
     if (child == 0) {
-        hooks_->watch(getpid(), false);
-        _exit(socket(AF_INET, SOCK_DGRAM, 0) >= 0 ? 0 : 2);
+        hooks.watch(getpid(), false);
+        _exit(body() ? 0 : 2);
     }
-    pollfd urgent{hooks_->fd(), POLLIN, 0};
-    ASSERT_EQ(poll(&urgent, 1, 30'000), 1);
-    const auto reported = events();
-    ASSERT_EQ(kinds(reported), Kinds{SOCKET_ABROAD});
-    EXPECT_EQ(reported[0].pid, static_cast<std::uint32_t>(child));
-    hooks_->release(child);
+    on_child(child);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
+}
+
+bool is_urgent(const SocketHooks& hooks) {
+    pollfd urgent{hooks.fd(), POLLIN, 0};
+    return poll(&urgent, 1, 30'000) == 1;
+}
+
+/// By how much `body` in a traced child, whose first report is answered, adds to the unanswered.
+template <typename Body>
+std::uint64_t unanswered_by(SocketHooks& hooks, Body body) {
+    const auto before = hooks.unanswered();
+    in_child(hooks, body, [&](pid_t child) {
+        std::optional<socket_event> reported;
+        while (!reported && is_urgent(hooks))
+            hooks.drain([&](const socket_event& event) {
+                if (event.kind == SOCKET_ABROAD) reported = event;
+            });
+        ASSERT_TRUE(reported);
+        EXPECT_EQ(reported->user.pid, static_cast<std::uint32_t>(child));
+        hooks.answer({child, static_cast<pid_t>(reported->user.tid), reported->time});
+    });
+    return hooks.unanswered() - before;
+}
+
+TEST_F(SocketHooksTest, AThreadInANetworkThatIsNotCapturedWaitsForAnAnswer) {
+    hooks_->uncapture(network_);
+    // On a machine that is busy with other things its patience may end before we come to answer.
+    constexpr int kAttempts = 50;
+    int attempts = 0;
+    while (attempts < kAttempts && unanswered_by(*hooks_, [] { return socket(AF_INET, SOCK_DGRAM, 0) >= 0; }) != 0)
+        ++attempts;
+    EXPECT_LT(attempts, kAttempts);
+}
+
+TEST_F(SocketHooksTest, OneThatGetsNoAnswerIsCounted) {
+    hooks_->uncapture(network_);
+    hooks_->answer({getpid(), gettid(), 1});  // to what it asked some other time
+    close(socket(AF_INET, SOCK_DGRAM, 0));
+    EXPECT_EQ(hooks_->unanswered(), 1U);
+}
+
+TEST_F(SocketHooksTest, SoIsASocketThatSendsBeforeItsNetworkIsCaptured) {
+    for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
+        hooks_->capture(network_);
+        const UniqueFd fd = open_socket(AF_INET, type);
+        const auto before = hooks_->unanswered();
+        hooks_->uncapture(network_);
+        const auto address = raw(kNobody, AF_INET);
+        if (type == SOCK_STREAM)
+            EXPECT_NE(connect(fd.get(), address.get(), address.length), 0);
+        else
+            send_one_to(fd, kNobody, AF_INET);
+        EXPECT_EQ(hooks_->unanswered(), before + 1);
+    }
+}
+
+TEST_F(SocketHooksTest, ANetworkHasUnusedSocketsUntilTheyHavePorts) {
+    EXPECT_FALSE(hooks_->has_unused(network_));
+    UniqueFd datagrams = open_socket(AF_INET, SOCK_DGRAM);
+    EXPECT_TRUE(hooks_->has_unused(network_));
+    EXPECT_FALSE(hooks_->has_unused(network_ + 1));
+    send_one_to(datagrams, kNobody, AF_INET);
+    EXPECT_FALSE(hooks_->has_unused(network_));
+    UniqueFd stream = open_socket(AF_INET, SOCK_STREAM);
+    EXPECT_TRUE(hooks_->has_unused(network_));
+    const auto address = raw(kNobody, AF_INET);
+    EXPECT_NE(connect(stream.get(), address.get(), address.length), 0);
+    EXPECT_FALSE(hooks_->has_unused(network_));
+    // Of thousands, too.
+    std::vector<UniqueFd> many;
+    for (int i = 0; i < 600; ++i) {
+        many.push_back(open_socket(AF_INET, SOCK_DGRAM));
+        send_one_to(many.back(), kNobody, AF_INET);
+    }
+    EXPECT_FALSE(hooks_->has_unused(network_));
+    stream = open_socket(AF_INET6, SOCK_STREAM);
+    EXPECT_TRUE(hooks_->has_unused(network_));
+    stream.reset();
+    EXPECT_FALSE(hooks_->has_unused(network_));
+}
+
+TEST_F(SocketHooksTest, WhatIsReportedWhileItDrainsDoesNotKeepItFromReturning) {
+    const UniqueFd one = open_socket(AF_INET, SOCK_DGRAM);
+    send_one_to(one, kNobody, AF_INET);
+    std::size_t drained = 0;
+    hooks_->drain([&](const socket_event&) {
+        if (++drained < 1000) send_one_to(open_socket(AF_INET, SOCK_DGRAM), kNobody, AF_INET);
+    });
+    EXPECT_EQ(drained, 1U);
 }
 
 }  // namespace
