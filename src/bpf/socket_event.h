@@ -37,15 +37,19 @@ struct socket_event {
     __u32 padding;
 };
 
-/* The processes by id, as memory that both have mapped: to ask costs a load, for all the host's processes alike. */
+/* The processes by id, as memory that both have mapped, two bits each: to ask costs a load, for all the host's
+ * processes alike. */
 #define PROCESS_IDS (1 << 22) /* PID_MAX_LIMIT of include/linux/threads.h */
+#define PROCESSES_A_BYTE 4
 enum {
     PROCESS_TRACED = 1,
     PROCESS_GETS_GIFTS = 2, /* sockets may be given to it */
+    PROCESS_FLAGS = 3,      /* all of them */
 };
 struct process_table {
-    __u8 flags[PROCESS_IDS];
+    __u8 flags[PROCESS_IDS / PROCESSES_A_BYTE];
 };
+static inline __u32 flags_shift(__u32 pid) { return pid % PROCESSES_A_BYTE * 2; }
 
 /* What the hooks know of a socket of the application: of TCP until it has a port, of UDP until it is released. */
 struct known_socket {

@@ -87,14 +87,14 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1 << 17);
+    __uint(max_entries, 1 << 16);
     __type(key, __u64);
     __type(value, struct known_socket);
 } sockets SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 4 << 20);
+    __uint(max_entries, 2 << 20);
 } events SEC(".maps");
 
 struct {
@@ -110,7 +110,7 @@ struct {
 /// Nobody is woken up for most events: who reads them asks often enough, unless the buffer fills too fast for that.
 static __always_inline __u64 wake_up(const struct socket_event* event) {
     const bool urgent = event->kind == SOCKET_ABROAD || event->kind == SOCKET_SUSPECTED ||
-                        bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1 << 20;
+                        bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > 1 << 19;
     return urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
@@ -135,7 +135,10 @@ static __always_inline void report(struct socket_event* event) {
 static __always_inline __u8 flags_of(__u32 pid) {
     const __u32 zero = 0;
     const struct process_table* table = bpf_map_lookup_elem(&processes, &zero);
-    return table && pid < PROCESS_IDS ? table->flags[pid] : 0;
+    __u64 place = pid / PROCESSES_A_BYTE;
+    asm("" : "+r"(place));  // for verifiers: what is compared is what is added
+    if (!table || place >= sizeof table->flags) return 0;
+    return table->flags[place] >> flags_shift(pid) & PROCESS_FLAGS;
 }
 
 /// The event's process is the current one, if that is traced.

@@ -125,7 +125,24 @@ public:
     }
 
     const std::string& cgroup() const { return cgroup_.name; }
-    std::uint8_t& flags_of(pid_t process) const { return (*processes_).flags[process % PROCESS_IDS]; }
+
+    std::uint8_t flags_of(pid_t process) const {
+        return std::atomic_ref(byte_of(process)).load() >> flags_shift(id(process)) & PROCESS_FLAGS;
+    }
+
+    /// They become `change(flags)`. Others change those of its neighbours meanwhile.
+    template <typename Change>
+    void change_flags(pid_t process, Change change) {
+        const std::atomic_ref byte(byte_of(process));
+        const auto shift = flags_shift(id(process));
+        std::uint8_t old = byte.load();
+        unsigned next = 0;
+        do {
+            const unsigned flags = old >> shift & PROCESS_FLAGS;
+            next = (old & ~(static_cast<unsigned>(PROCESS_FLAGS) << shift)) | change(flags) << shift;
+        } while (!byte.compare_exchange_weak(old, static_cast<std::uint8_t>(next)));
+    }
+
     int answers() const { return map(skeleton_->maps.answers); }
     int networks() const { return map(skeleton_->maps.networks); }
     int sockets() const { return map(skeleton_->maps.sockets); }
@@ -149,6 +166,8 @@ public:
 
 private:
     static int map(const bpf_map* map) { return bpf_map__fd(map); }
+    static std::uint32_t id(pid_t process) { return static_cast<std::uint32_t>(process) % PROCESS_IDS; }
+    std::uint8_t& byte_of(pid_t process) const { return (*processes_).flags[id(process) / PROCESSES_A_BYTE]; }
 
     static std::uint64_t position(const Mapping<std::uint64_t>& mapping) {
         return std::atomic_ref(*mapping).load(std::memory_order_acquire);
@@ -190,19 +209,19 @@ SocketHooks::~SocketHooks() = default;
 const std::string& SocketHooks::cgroup() const { return loaded_->cgroup(); }
 
 void SocketHooks::watch(pid_t process, bool gifts) {
-    const auto flags = static_cast<std::uint8_t>(gifts ? PROCESS_TRACED | PROCESS_GETS_GIFTS : PROCESS_TRACED);
-    std::atomic_ref(loaded_->flags_of(process)).store(flags);
+    loaded_->change_flags(process,
+                          [gifts](unsigned) { return gifts ? PROCESS_TRACED | PROCESS_GETS_GIFTS : PROCESS_TRACED; });
 }
 
-void SocketHooks::unwatch(pid_t process) { std::atomic_ref(loaded_->flags_of(process)).store(0); }
-
-bool SocketHooks::gets_gifts(pid_t process) const {
-    return (std::atomic_ref(loaded_->flags_of(process)).load() & PROCESS_GETS_GIFTS) != 0;
+void SocketHooks::unwatch(pid_t process) {
+    loaded_->change_flags(process, [](unsigned) { return 0; });
 }
+
+bool SocketHooks::gets_gifts(pid_t process) const { return (loaded_->flags_of(process) & PROCESS_GETS_GIFTS) != 0; }
 
 void SocketHooks::expect_gifts(pid_t process) {
-    std::uint8_t watched = PROCESS_TRACED;  // not one that has ended meanwhile, nor whoever has its id now
-    std::atomic_ref(loaded_->flags_of(process)).compare_exchange_strong(watched, PROCESS_TRACED | PROCESS_GETS_GIFTS);
+    // Not one that has ended meanwhile, nor whoever has its id now.
+    loaded_->change_flags(process, [](unsigned flags) { return flags != 0 ? flags | PROCESS_GETS_GIFTS : flags; });
 }
 
 void SocketHooks::answer(const HookedThread& thread) {

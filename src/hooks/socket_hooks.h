@@ -21,7 +21,7 @@ namespace tracedump {
 
 class SocketHooks {
 public:
-    static constexpr std::size_t kDefaultRing = 4 << 20;  // bytes: some 30,000 events
+    static constexpr std::size_t kDefaultRing = 2 << 20;  // bytes: some 20,000 events
 
     /// `ports_map` is the table of the eBPF packet filter, into which they write (EbpfFilter::ports_map); borrowed
     /// until the constructor returns. `ring` in bytes, a power of two. Throws Error: what is missing, or forbidden.
