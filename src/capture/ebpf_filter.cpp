@@ -1,7 +1,6 @@
 #include "capture/ebpf_filter.h"
 
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include "packet_filter.skel.h"
 #include "util/error.h"
 #include "util/libbpf.h"
+#include "util/map_memory.h"
 
 namespace tracedump {
 
@@ -35,25 +35,17 @@ Skeleton load(std::uint32_t snaplen, bool icmp_errors) {
 class EbpfFilter::Loaded {
 public:
     Loaded(std::uint32_t snaplen, bool icmp_errors)
-        : skeleton_(load(snaplen, icmp_errors)), memory_(map_table(), Unmap()), ports_(*memory_) {}
+        : skeleton_(load(snaplen, icmp_errors)),
+          memory_(map(), PROT_READ | PROT_WRITE, "the packet filter's table of ports"),
+          ports_(*memory_) {}
 
     int program() const { return bpf_program__fd(skeleton_->progs.filter_packet); }
     int map() const { return bpf_map__fd(skeleton_->maps.ports); }
     PortTable& ports() { return ports_; }
 
 private:
-    struct Unmap {
-        void operator()(port_table* table) const { munmap(table, sizeof *table); }
-    };
-
-    port_table* map_table() const {
-        void* memory = mmap(nullptr, sizeof(port_table), PROT_READ | PROT_WRITE, MAP_SHARED, map(), 0);
-        if (memory == MAP_FAILED) throw_errno(errno, "mapping the packet filter's table of ports");
-        return static_cast<port_table*>(memory);
-    }
-
     const Skeleton skeleton_;
-    const std::unique_ptr<port_table, Unmap> memory_;
+    const MapMemory<port_table> memory_;
     PortTable ports_;
 };
 

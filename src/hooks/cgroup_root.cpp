@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <iterator>
@@ -29,6 +30,20 @@ std::string unescaped(const std::string& text) {
     return path;
 }
 
+/// A cgroup namespace shows a part as the whole (cgroup_namespaces(7)): but the topmost cgroup's id, which is its
+/// inode's number, is 1.
+CgroupRoot checked(CgroupRoot root) {
+    constexpr ino_t kTopmost = 1;
+    struct stat status {};
+    if (fstat(root.folder.get(), &status) != 0) throw_errno(errno, fmt::format("looking at {}", root.name));
+    if (status.st_ino != kTopmost)
+        throw Error(
+            fmt::format("{} is not the topmost cgroup, from which all processes can be seen (we are in a cgroup "
+                        "namespace)",
+                        root.name));
+    return root;
+}
+
 }  // namespace
 
 std::optional<std::string> find_cgroup_root(std::string_view mountinfo) {
@@ -49,12 +64,12 @@ CgroupRoot open_cgroup_root() {
     if (const auto path = find_cgroup_root(ProcFs().read("self/mountinfo").value_or(""))) {
         UniqueFd folder(open(path->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!folder) throw_errno(errno, fmt::format("opening {}", *path));
-        return {std::move(folder), *path};
+        return checked({std::move(folder), *path});
     }
     const UniqueFd context(fsopen("cgroup2", FSOPEN_CLOEXEC));
     if (context && fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
         if (UniqueFd folder{fsmount(context.get(), FSMOUNT_CLOEXEC, 0)})
-            return {std::move(folder), "a mount of our own"};
+            return checked({std::move(folder), "a mount of our own"});
     throw_errno(errno, "no cgroup v2 hierarchy is mounted, and none can be");
 }
 

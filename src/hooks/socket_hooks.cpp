@@ -2,11 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sched.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,11 +10,14 @@
 #include <vector>
 
 #include "hooks/cgroup_root.h"
+#include "hooks/event_ring.h"
+#include "hooks/requirements.h"
 #include "socket_hooks.skel.h"
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/libbpf.h"
 #include "util/log.h"
+#include "util/map_memory.h"
 
 namespace tracedump {
 
@@ -27,53 +25,9 @@ namespace {
 
 using Skeleton = std::unique_ptr<socket_hooks_bpf, decltype(&socket_hooks_bpf::destroy)>;
 using Link = std::unique_ptr<bpf_link, decltype(&bpf_link__destroy)>;
-using Ring = std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)>;
-
-/// Memory that a map shares with us.
-template <typename Shared>
-class Mapping {
-public:
-    Mapping(int map, int protection, off_t offset, const char* what)
-        : memory_(mmap(nullptr, sizeof(Shared), protection, MAP_SHARED, map, offset)) {
-        if (memory_ == MAP_FAILED) throw_errno(errno, fmt::format("mapping {} of the hooks", what));
-    }
-    ~Mapping() { munmap(memory_, sizeof(Shared)); }
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-
-    Shared& operator*() const { return *static_cast<Shared*>(memory_); }
-
-private:
-    void* memory_;
-};
-
-bool is_namespace(const char* link, ino_t inode) {
-    struct stat status {};
-    return stat(link, &status) != 0 || status.st_ino == inode;
-}
-
-/// The hooks see the ids of the initial PID namespace, whatever namespace we are in; and those in a part of the cgroup
-/// hierarchy see the processes of that part alone.
-void require_initial_namespaces() {
-    constexpr ino_t kInitialPids = 0xEFFFFFFC, kInitialCgroups = 0xEFFFFFFB;  // include/linux/proc_ns.h
-    if (!is_namespace("/proc/self/ns/pid", kInitialPids))
-        throw Error("the ids of processes here are not those that hooks see (we are in a PID namespace)");
-    if (!is_namespace("/proc/self/ns/cgroup", kInitialCgroups))
-        throw Error("the topmost cgroup cannot be seen from here (we are in a cgroup namespace)");
-}
-
-/// By which a hook and we call a network (Linux 5.14).
-void require_network_cookies() {
-    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    std::uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
-        throw_errno(errno, "asking for the cookie of a network namespace");
-}
 
 CgroupRoot place_for_hooks() {
-    require_initial_namespaces();
-    require_network_cookies();
+    require_place_for_hooks();
     return open_cgroup_root();
 }
 
@@ -109,18 +63,13 @@ Skeleton load(int ports_map, std::size_t ring) {
 }  // namespace
 
 class SocketHooks::Loaded {
-    static constexpr int kEnough = -ECANCELED;
-
 public:
     Loaded(int ports_map, std::size_t ring)
         : cgroup_(place_for_hooks()),
           skeleton_(load(ports_map, ring)),
-          processes_(map(skeleton_->maps.processes), PROT_READ | PROT_WRITE, 0, "the processes"),
-          counts_(map(skeleton_->maps.counts), PROT_READ, 0, "the counts"),
-          consumed_(map(skeleton_->maps.events), PROT_READ, 0, "the ring buffer"),
-          produced_(map(skeleton_->maps.events), PROT_READ, sysconf(_SC_PAGESIZE), "the ring buffer"),
-          ring_(ring_buffer__new(map(skeleton_->maps.events), on_event, this, nullptr), &ring_buffer__free) {
-        if (!ring_) throw_errno(errno, "reading the hooks' ring buffer");
+          processes_(map(skeleton_->maps.processes), PROT_READ | PROT_WRITE, "the hooks' table of processes"),
+          counts_(map(skeleton_->maps.counts), PROT_READ, "the hooks' counts"),
+          events_(map(skeleton_->maps.events)) {
         attach();
     }
 
@@ -146,41 +95,13 @@ public:
     int answers() const { return map(skeleton_->maps.answers); }
     int networks() const { return map(skeleton_->maps.networks); }
     int sockets() const { return map(skeleton_->maps.sockets); }
-    int fd() const { return ring_buffer__epoll_fd(ring_.get()); }
     hook_counts& counts() const { return *counts_; }
-
-    void drain(const Take& take) {
-        // Documentation/bpf/ringbuf.rst: how far it has been written, and read. acquire: what was written before that.
-        const auto target = position(produced_);
-        take_ = &take;
-        for (;;) {
-            const auto from = position(consumed_);
-            if (from >= target) break;
-            left_ = target - from;
-            const int taken = ring_buffer__consume(ring_.get());
-            if (taken == 0) sched_yield();  // a hook on another CPU is just writing the next
-            if (taken < 0 && taken != kEnough) break;
-        }
-        take_ = nullptr;
-    }
+    EventRing& events() { return events_; }
 
 private:
     static int map(const bpf_map* map) { return bpf_map__fd(map); }
     static std::uint32_t id(pid_t process) { return static_cast<std::uint32_t>(process) % PROCESS_IDS; }
     std::uint8_t& byte_of(pid_t process) const { return (*processes_).flags[id(process) / PROCESSES_A_BYTE]; }
-
-    static std::uint64_t position(const Mapping<std::uint64_t>& mapping) {
-        return std::atomic_ref(*mapping).load(std::memory_order_acquire);
-    }
-
-    /// libbpf would go on for as long as there are events.
-    static int on_event(void* context, void* data, std::size_t size) {
-        auto& self = *static_cast<Loaded*>(context);
-        if (size >= sizeof(socket_event)) (*self.take_)(*static_cast<const socket_event*>(data));
-        const std::uint64_t in_ring = (size + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
-        self.left_ -= std::min(self.left_, in_ring);
-        return self.left_ == 0 ? kEnough : 0;
-    }
 
     void attach() {
         bpf_program* program = nullptr;
@@ -193,12 +114,9 @@ private:
 
     const CgroupRoot cgroup_;
     const Skeleton skeleton_;
-    const Mapping<process_table> processes_;
-    const Mapping<hook_counts> counts_;
-    const Mapping<std::uint64_t> consumed_, produced_;
-    const Take* take_ = nullptr;
-    std::uint64_t left_ = 0;  // bytes of the ring that are to be drained
-    const Ring ring_;
+    const MapMemory<process_table> processes_;
+    const MapMemory<hook_counts> counts_;
+    EventRing events_;
     std::vector<Link> links_;
 };
 
@@ -259,9 +177,9 @@ void SocketHooks::know(SocketCookie cookie, NetworkId network, std::uint16_t por
     bpf_map_update_elem(loaded_->sockets(), &cookie, &socket, BPF_ANY);
 }
 
-void SocketHooks::drain(const Take& take) { loaded_->drain(take); }
+void SocketHooks::drain(const Take& take) { loaded_->events().drain(take); }
 
-int SocketHooks::fd() const { return loaded_->fd(); }
+int SocketHooks::fd() const { return loaded_->events().fd(); }
 
 std::uint64_t SocketHooks::lost() const {
     return std::atomic_ref(loaded_->counts().lost).load(std::memory_order_relaxed);

@@ -9,10 +9,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "bpf/socket_event.h"
+#include "hooks/event_ring.h"
 #include "ports/socket.h"
 #include "ports/socket_news.h"
 #include "util/netns.h"
@@ -53,9 +53,8 @@ public:
     /// A UDP socket with a port that is the application's.
     void know(SocketCookie cookie, NetworkId network, std::uint16_t port);
 
-    using Take = std::function<void(const socket_event&)>;
-    /// Hands over all events that were reported before the call, in their order, and hardly any that came later:
-    /// however fast they come, this returns.
+    using Take = EventRing::Take;
+    /// EventRing::drain.
     void drain(const Take& take);
 
     /// Readable when it is urgent to drain.
