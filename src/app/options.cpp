@@ -7,6 +7,7 @@
 #include <charconv>
 #include <limits>
 #include <map>
+#include <ranges>
 
 #include "app/exit_status.h"
 #include "writer/pcap_encoder.h"
@@ -52,6 +53,19 @@ const std::map<std::string, FilterChoice> kFilterChoices{
 
 const std::map<std::string, SensorChoice> kSensorChoices{
     {"auto", SensorChoice::automatic}, {"bpf", SensorChoice::bpf}, {"ptrace", SensorChoice::ptrace}};
+
+/// As CLI::CheckedTransformer, with a message for people.
+template <typename Choice>
+CLI::Validator one_of(const std::map<std::string, Choice>& choices) {
+    return {[&choices](std::string& text) {
+                const auto chosen = choices.find(text);
+                if (chosen == choices.end())
+                    return fmt::format("{} is none of {}", text, fmt::join(choices | std::views::keys, ", "));
+                text = std::to_string(static_cast<int>(chosen->second));
+                return std::string();
+            },
+            ""};
+}
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -107,8 +121,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     app.add_option("-u", options.user);
     app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
     app.add_option("--debug", options.debug)->check(CLI::Range(0, kMaxDebugLevel));
-    app.add_option("--filter", options.filter)->transform(CLI::CheckedTransformer(kFilterChoices));
-    app.add_option("--sensor", options.sensor)->transform(CLI::CheckedTransformer(kSensorChoices));
+    app.add_option("--filter", options.filter)->transform(one_of(kFilterChoices));
+    app.add_option("--sensor", options.sensor)->transform(one_of(kSensorChoices));
     app.add_flag("--icmp", options.icmp);
     app.add_flag("--no-seccomp", no_seccomp);
     app.add_flag("-V,--verbose", verbose);

@@ -49,6 +49,8 @@ UniqueFd open_signals(const InheritedSignals& inherited) {
 
 Targets targets_of(const Options& options, const InheritedSignals& signals) {
     require_socket_probing();
+    for (const pid_t pid : options.pids)
+        if (const ProcFs proc; !proc.exists(pid)) throw Error(explain_attach_failure(pid, ESRCH, proc));
     if (options.command.empty()) return {options.pids, std::nullopt};
     LaunchPlan plan;
     plan.command = options.command;

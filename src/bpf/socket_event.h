@@ -65,8 +65,8 @@ struct known_socket {
 
 /* What the hooks count, as memory that both have mapped. */
 struct hook_counts {
-    __u64 lost;       /* events that found the ring buffer full, or sockets that found no room to be known */
-    __u64 unanswered; /* sockets that were used before their network was captured */
+    __u64 lost;   /* events that found the ring buffer full, or sockets that found no room to be known */
+    __u64 unseen; /* sockets that sent before their network was captured */
 };
 
 #endif

@@ -171,10 +171,10 @@ void HookSensor::tell_of_losses() {
         lost_ = lost;
         links_.gc.post(NewsLost{});
     }
-    if (const auto unanswered = links_.hooks.unanswered(); unanswered != unanswered_) {
-        log_warning("{} sockets were used in another network namespace before it was captured; packets may be missing",
-                    unanswered - unanswered_);
-        unanswered_ = unanswered;
+    if (const auto unseen = links_.hooks.unseen(); unseen != unseen_) {
+        log_warning("packets may be missing: sent in another network namespace before it was captured (sockets: {})",
+                    unseen - unseen_);
+        unseen_ = unseen;
     }
 }
 

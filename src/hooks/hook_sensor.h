@@ -80,7 +80,7 @@ private:
     Clock::time_point next_look_{};
     std::unordered_set<NetworkId> unknown_;  // sockets were reported there, and nobody captures
     std::uint64_t lost_ = 0;
-    std::uint64_t unanswered_ = 0;
+    std::uint64_t unseen_ = 0;
 };
 
 /// What an event says of its socket; nothing if it is none of ours. Pure.

@@ -185,8 +185,8 @@ std::uint64_t SocketHooks::lost() const {
     return std::atomic_ref(loaded_->counts().lost).load(std::memory_order_relaxed);
 }
 
-std::uint64_t SocketHooks::unanswered() const {
-    return std::atomic_ref(loaded_->counts().unanswered).load(std::memory_order_relaxed);
+std::uint64_t SocketHooks::unseen() const {
+    return std::atomic_ref(loaded_->counts().unseen).load(std::memory_order_relaxed);
 }
 
 }  // namespace tracedump

@@ -62,8 +62,8 @@ public:
 
     /// Events, or sockets to be known, that found no room, ever.
     std::uint64_t lost() const;
-    /// Sockets that were used before their network was captured, ever.
-    std::uint64_t unanswered() const;
+    /// Sockets that sent before their network was captured, ever.
+    std::uint64_t unseen() const;
 
 private:
     class Loaded;

@@ -22,6 +22,9 @@ public:
     /// Writes all of `bytes` or says how far it came. Writer thread.
     virtual Outcome write(std::span<const std::uint8_t> bytes, Haste haste) = 0;
 
+    /// Empties it, if it can be: of a file, what was there before. Any thread, before the first write.
+    virtual void clear() = 0;
+
     /// Takes back the last `bytes` that were written, so that no half record stays at the end. A sink that cannot
     /// (a pipe) leaves them: its reader has them already.
     virtual void take_back(std::size_t bytes) = 0;

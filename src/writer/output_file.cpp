@@ -17,21 +17,35 @@ namespace {
 // it and no other file's is lost.
 constexpr int kRwfDontCache = 0x80;
 
-UniqueFd open_output(const std::string& path) {
+UniqueFd open_output(const std::string& path, bool& created) {
     if (path == "-") {
         if (isatty(STDOUT_FILENO)) throw Error("the capture is binary: send standard output to a file or a pipe");
         UniqueFd fd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
         if (!fd) throw_errno(errno, "cannot write to standard output");
         return fd;
     }
-    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC;
+    UniqueFd fd(::open(path.c_str(), kFlags | O_EXCL, 0666));
+    created = static_cast<bool>(fd);
+    if (!fd) fd.reset(::open(path.c_str(), kFlags, 0666));
     if (!fd) throw_errno(errno, fmt::format("cannot open {} for the capture", path));
     return fd;
 }
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path) : fd_(open_output(path)) {}
+OutputFile::OutputFile(const std::string& path) : path_(path), fd_(open_output(path, created_)) {}
+
+OutputFile::~OutputFile() {
+    if (created_) unlink(path_.c_str());
+}
+
+void OutputFile::clear() {
+    created_ = false;
+    // Standard output may be a file into which others have written before us; a pipe cannot be cut.
+    if (path_ != "-") [[maybe_unused]]
+        const int result = ftruncate(fd_.get(), 0);
+}
 
 ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste haste) {
     std::size_t written = 0;

@@ -10,17 +10,23 @@ namespace tracedump {
 
 class OutputFile : public ByteSink {
 public:
-    /// Creates or truncates `path` (mode 0666 less the umask, as tcpdump does); "-" is standard output.
-    /// Throws Error if it cannot be opened, or if standard output is a terminal.
+    /// Opens `path`, or creates it (mode 0666 less the umask, as tcpdump does); "-" is standard output. What is in it
+    /// stays until clear(), as long as it is not known that there will be a capture. Throws Error if it cannot be
+    /// opened, or if standard output is a terminal.
     explicit OutputFile(const std::string& path);
+    /// A file that was created, and never cleared to be written, goes.
+    ~OutputFile() override;
 
     Outcome write(std::span<const std::uint8_t> bytes, Haste haste) override;
+    void clear() override;
     void take_back(std::size_t bytes) override;
 
 private:
     // Small pieces gain nothing: each is written to the disk at once, its last page together with the next one again.
     static constexpr std::size_t kLargePiece = 256 << 10;  // bytes
 
+    const std::string path_;
+    bool created_ = false;
     UniqueFd fd_;
     bool can_pass_cache_ = true;  // kernel and file system know how, as far as is known
 };

@@ -11,6 +11,7 @@ Writer::Writer(const Links& links, std::uint32_t snaplen)
     : links_(links), encoder_(snaplen), piece_(kPieceSize + PcapEncoder::kLargestRecord) {}
 
 void Writer::begin() {
+    links_.sink.clear();
     size_ = static_cast<std::size_t>(encoder_.put_file_header(piece_.data()) - piece_.data());
     flush();
 }

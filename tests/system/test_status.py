@@ -69,6 +69,7 @@ def bad_arguments(lab):
     expect_error(lab, ["-s", "300000", "true"], "262144")
     expect_error(lab, ["--debug=9", "true"], "9")
     expect_error(lab, ["--buffer-size=0", "true"], "0")
+    expect_error(lab, ["--sensor=foo", "true"], "foo", "auto, bpf, ptrace")
     expect_error(lab, ["--nonsense", "true"], "--nonsense")
     expect_error(lab, ["1", "true"], "true")
     expect_error(lab, ["-u", "no-such-user", "true"], "no-such-user")
@@ -85,6 +86,18 @@ def attach_refused(lab):
     expect_equal(got, 1, "status")
     assert "itself" in process.stderr(), process.stderr()
     expect_error(lab, ["2"], "kernel thread")
+
+
+def file_of_a_capture_that_does_not_begin(lab):
+    """What was in it stays, and where there was none there is none."""
+    old = lab.folder / "old.pcap"
+    old.write_text("precious")
+    nobody = 4190000
+    assert not os.path.exists(f"/proc/{nobody}")
+    for file in (old, lab.folder / "new.pcap"):
+        expect_error(lab, ["-w", file, str(nobody)], "no such process")
+    expect_equal(old.read_text(), "precious", "the old file")
+    assert not (lab.folder / "new.pcap").exists()
 
 
 def without_rights(lab):
@@ -158,5 +171,6 @@ def help_and_version(lab):
     assert status == 0 and process.stdout().startswith("tracedump "), process.stdout()
 
 
-main(of_the_command, nobody_reads_what_it_says, not_executed, script_without_interpreter, bad_arguments, attach_refused, without_rights, full_disk,
+main(of_the_command, nobody_reads_what_it_says, not_executed, script_without_interpreter, bad_arguments, attach_refused,
+     file_of_a_capture_that_does_not_begin, without_rights, full_disk,
      file_that_takes_nothing, attached_twice, one_core, help_and_version)

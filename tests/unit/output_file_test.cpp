@@ -27,7 +27,8 @@ std::span<const std::uint8_t> bytes(const std::string& text) {
 TEST(OutputFile, IsCreatedWithTheModeThatTheUmaskLeaves) {
     test::TempFolder folder;
     const mode_t old = umask(022);
-    const OutputFile file(folder.path("new"));
+    OutputFile file(folder.path("new"));
+    file.clear();
     umask(old);
     struct stat status {};
     ASSERT_EQ(stat(folder.path("new").c_str(), &status), 0);
@@ -35,17 +36,28 @@ TEST(OutputFile, IsCreatedWithTheModeThatTheUmaskLeaves) {
     EXPECT_EQ(status.st_size, 0);
 }
 
-TEST(OutputFile, TruncatesWhatWasThere) {
+TEST(OutputFile, ReplacesWhatWasThere) {
     test::TempFolder folder;
     folder.write("old", "something long");
     OutputFile file(folder.path("old"));
+    file.clear();
     EXPECT_EQ(file.write(bytes("new"), kNoHaste).error, 0);
     EXPECT_EQ(folder.read("old"), "new");
+}
+
+TEST(OutputFile, LeavesEverythingAsItWasUntilItIsCleared) {
+    test::TempFolder folder;
+    folder.write("old", "something long");
+    { const OutputFile file(folder.path("old")); }
+    EXPECT_EQ(folder.read("old"), "something long");
+    { const OutputFile file(folder.path("new")); }
+    EXPECT_NE(access(folder.path("new").c_str(), F_OK), 0);
 }
 
 TEST(OutputFile, WritesAllOneAfterAnother) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
+    file.clear();
     const std::string large(3 << 20, 'x');
     EXPECT_EQ(file.write(bytes("head"), kNoHaste).written, 4U);
     const auto outcome = file.write(bytes(large), kNoHaste);
@@ -61,6 +73,7 @@ TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
     for (const std::string& path : {disk.path("f"), memory}) {
         if (path == memory && access("/dev/shm", W_OK) != 0) continue;
         OutputFile file(path);
+        file.clear();
         std::string all;
         for (const std::size_t size : {1U << 20, 100U, (1U << 20) + 1, 3U, 300'000U}) {
             for (const auto haste : {ByteSink::Haste::none, ByteSink::Haste::behind}) {
@@ -78,6 +91,7 @@ TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
 TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
+    file.clear();
     file.write(bytes("0123456789"), kNoHaste);
     file.take_back(0);
     EXPECT_EQ(folder.read("f"), "0123456789");
@@ -92,6 +106,7 @@ TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
 TEST(OutputFile, TakesBackNoMoreThanIsThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
+    file.clear();
     file.write(bytes("0123"), kNoHaste);
     file.take_back(5);
     EXPECT_EQ(folder.read("f"), "0123");
@@ -100,6 +115,7 @@ TEST(OutputFile, TakesBackNoMoreThanIsThere) {
 TEST(OutputFile, TellsHowFarAWriteCame) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
+    file.clear();
     // A limit to the size of files stands for a full disk.
     rlimit old{};
     ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -116,6 +132,7 @@ TEST(OutputFile, TellsHowFarAWriteCame) {
 TEST(OutputFile, AFullDeviceIsTold) {
     if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
     OutputFile file("/dev/full");
+    file.clear();
     const auto outcome = file.write(bytes("x"), kNoHaste);
     EXPECT_EQ(outcome.written, 0U);
     EXPECT_EQ(outcome.error, ENOSPC);
@@ -145,6 +162,7 @@ TEST(OutputFile, DashIsStandardOutput) {
     dup2(target.get(), STDOUT_FILENO);
     {
         OutputFile file("-");
+        file.clear();
         file.write(bytes("packets"), kNoHaste);
         file.take_back(2);
     }

@@ -27,6 +27,7 @@ public:
         bytes.insert(bytes.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
         return {n, n == data.size() ? 0 : error_};
     }
+    void clear() override { bytes.clear(); }
     void take_back(std::size_t count) override {
         ASSERT_LE(count, bytes.size());
         bytes.resize(bytes.size() - count);
