@@ -16,7 +16,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "port_table.h"
+#include "port_map.h"
 
 #define LOOPBACK_IFINDEX 1   // of each network namespace (LOOPBACK_IFINDEX in include/net/flow.h)
 #define ANY_FRAGMENT 0x3fff  // "more fragments", or an offset: their ports are in the first one alone
@@ -27,14 +27,6 @@ enum { REJECT = 0 };
 
 const volatile __u32 snaplen = 262144;  // bytes kept of a packet that is accepted
 const volatile __u8 icmp_errors = 0;    // accept those too, whomever they quote
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct port_table);
-} ports SEC(".maps");
 
 struct transport_ports {
     __be16 source;
@@ -72,19 +64,16 @@ static __always_inline bool is_icmp_error(__u8 type) {
            type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
-static __always_inline bool is_known(const struct port_table* table, __u8 protocol, __u32 local, __u32 remote,
+static __always_inline bool is_known(struct port_table* table, __u8 protocol, __u32 local, __u32 remote,
                                      __u32 remote_address) {
-    const struct port_entry* entry =
-        protocol == IPPROTO_TCP ? &table->tcp[index_of(local)] : &table->udp[index_of(local)];
-    if (entry->claimed || entry->born) return true;
+    if (passes(entry_of(table, protocol, local))) return true;
     return table->any_remote && table->remotes[index_of(remote_slot(remote_address, remote))];
 }
 
 /// Which end is local? Outgoing: the sender's. Incoming: the receiver's. On the loopback, where only the incoming copy
 /// gets here, either.
 static __always_inline int judge(const struct __sk_buff* packet, __u8 protocol, const struct ends* ends) {
-    const __u32 zero = 0;
-    const struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
+    struct port_table* table = port_table();
     if (!table) return REJECT;
     const bool loopback = packet->ifindex == LOOPBACK_IFINDEX;
     if ((loopback || packet->pkt_type == PACKET_OUTGOING) &&
@@ -133,8 +122,9 @@ static __always_inline int judge_ipv6_other(const struct __sk_buff* packet, __u8
     if (!icmp && !is_extension_header(protocol)) return REJECT;
     if (bpf_skb_load_bytes(packet, sizeof(struct ipv6hdr), &first, sizeof first) != 0) return REJECT;
     if (icmp) return first < FIRST_ICMPV6_INFORMATION ? snaplen : REJECT;
-    const bool passes = is_transport(first) || is_extension_header(first) || (icmp_errors && first == IPPROTO_ICMPV6);
-    return passes ? snaplen : REJECT;
+    const bool may_have_ports =
+        is_transport(first) || is_extension_header(first) || (icmp_errors && first == IPPROTO_ICMPV6);
+    return may_have_ports ? snaplen : REJECT;
 }
 
 static __always_inline int judge_ipv6(const struct __sk_buff* packet) {

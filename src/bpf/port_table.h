@@ -29,13 +29,4 @@ static inline __u32 remote_slot(__u32 address, __u32 port) {
     return ((address ^ port << 16) * 0x9e3779b1u) >> 16; /* 2^32 / golden ratio: Fibonacci hashing */
 }
 
-#ifdef __bpf__
-/* A number below 65536, as an index. The mask changes nothing, so that the compiler would leave it out; but verifiers
- * (that of Linux 6.1) lose what they know of a number on its way over the stack. */
-static inline __attribute__((always_inline)) __u64 index_of(__u64 number) {
-    asm("%0 &= 0xffff" : "+r"(number));
-    return number;
-}
-#endif
-
 #endif

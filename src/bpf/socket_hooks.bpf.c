@@ -23,7 +23,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "port_table.h"
+#include "port_map.h"
 #include "socket_event.h"
 
 #define AF_INET 2
@@ -42,14 +42,6 @@ enum { GO_ON = 1 };  // what each of these hooks returns to change nothing
 
 const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17)
 const volatile __u8 newest_kernel = 1;  // the current process in egress and sockops (6.10)
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct port_table);
-} ports SEC(".maps");  // the packet filter's
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -114,16 +106,19 @@ static __always_inline __u64 wake_up(const struct socket_event* event) {
     return urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void count_lost(void) {
+static __always_inline struct hook_counts* hook_counts(void) {
     const __u32 zero = 0;
-    struct hook_counts* count = bpf_map_lookup_elem(&counts, &zero);
+    return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline void count_lost(void) {
+    struct hook_counts* count = hook_counts();
     if (count) __sync_fetch_and_add(&count->lost, 1);
 }
 
 /// The application sends in a network that is not captured: its tracer was kept from stopping it.
 static __always_inline void count_unseen(void) {
-    const __u32 zero = 0;
-    struct hook_counts* count = bpf_map_lookup_elem(&counts, &zero);
+    struct hook_counts* count = hook_counts();
     if (count) __sync_fetch_and_add(&count->unseen, 1);
 }
 
@@ -157,22 +152,13 @@ static __always_inline bool has_ports(__u32 type, __u32 protocol) {
 
 /// From here on its packets pass the filter.
 static __always_inline void admit(__u32 protocol, __u16 port) {
-    const __u32 zero = 0;
-    struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
-    if (!table) return;
-    if (protocol == IPPROTO_TCP)
-        table->tcp[index_of(port)].born = 1;
-    else
-        table->udp[index_of(port)].born = 1;
+    struct port_table* table = port_table();
+    if (table) entry_of(table, protocol, port)->born = 1;
 }
 
 static __always_inline bool is_admitted(__u32 protocol, __u16 port) {
-    const __u32 zero = 0;
-    const struct port_table* table = bpf_map_lookup_elem(&ports, &zero);
-    if (!table) return false;
-    const struct port_entry* entry =
-        protocol == IPPROTO_TCP ? &table->tcp[index_of(port)] : &table->udp[index_of(port)];
-    return entry->claimed || entry->born;
+    struct port_table* table = port_table();
+    return table && passes(entry_of(table, protocol, port));
 }
 
 static __always_inline void describe(struct socket_event* event, const struct bpf_sock* sk) {
