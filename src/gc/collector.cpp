@@ -142,8 +142,7 @@ void Collector::adopt_flows() {
     for (const SocketRow& row : table_.list_all_flows()) {
         const auto connection = births.find(row.token);
         if (connection == births.end() || claim_on(row)) continue;
-        const Families families = row.local.address.is_v4() ? Families::v4 : Families::v6;
-        const SocketInfo flow{row.cookie, row.transport, families, row.local, row.remote};
+        const SocketInfo flow{row.cookie, row.transport, families_of(row), row.local, row.remote};
         registry_.claim(std::span(&flow, 1), connection->second);
     }
 }
