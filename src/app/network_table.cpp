@@ -100,27 +100,24 @@ std::optional<bool> NetworkTable::is_v6_only(NetworkId id, const SocketInfo& soc
     return known == open_.end() ? std::nullopt : known->second->inquiry.is_v6_only(socket);
 }
 
-bool NetworkTable::visit(pid_t pid, pid_t tid) {
+void NetworkTable::visit(pid_t pid, pid_t tid) {
     std::lock_guard lock(mutex_);
     const UniqueFd network = open_network_of_thread(pid, tid);
-    if (!network) return true;  // it is gone
+    if (!network) return;  // it is gone
     const auto inode = inode_of_network(network);
     const auto known =
         std::find_if(open_.begin(), open_.end(), [&](const auto& n) { return n.second->inode == inode; });
     if (known != open_.end()) {
         use_locked(known->second);
-        return true;
+        return;
     }
     std::uint64_t name = inode;
     try {
         const NetworkVisit visit(network);
         name = network_here();
-        if (rests(name)) return false;
-        open_locked(false, inode);
-        return true;
+        if (!rests(name)) open_locked(false, inode);
     } catch (const Error& error) {
         refuse(name, error);
-        return false;
     }
 }
 

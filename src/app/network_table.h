@@ -48,7 +48,7 @@ public:
     std::shared_ptr<PortRegistry> of(NetworkId id, int socket) override;
     std::shared_ptr<PortRegistry> find(NetworkId id) override;
     std::optional<bool> is_v6_only(NetworkId id, const SocketInfo& socket) override;
-    bool visit(pid_t pid, pid_t tid) override;
+    void visit(pid_t pid, pid_t tid) override;
 
     /// gc finds nothing of the application in a network: begin to leave it, unless that has changed by what `news`
     /// there are.

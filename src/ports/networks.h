@@ -25,9 +25,9 @@ public:
     /// SocketInquiry::is_v6_only in network `id`. Any thread.
     virtual std::optional<bool> is_v6_only(NetworkId id, const SocketInfo& socket) = 0;
 
-    /// Has the network captured that thread `tid` of process `pid` is in. False if it cannot be, which has been said.
-    /// Any thread.
-    virtual bool visit(pid_t pid, pid_t tid) = 0;
+    /// Has the network captured that thread `tid` of process `pid` is in, unless it cannot be, which has been said. Any
+    /// thread.
+    virtual void visit(pid_t pid, pid_t tid) = 0;
 };
 
 }  // namespace tracedump

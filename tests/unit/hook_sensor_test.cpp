@@ -84,7 +84,7 @@ public:
         : registry(std::make_shared<PortRegistry>(std::move(filter))) {}
     std::shared_ptr<PortRegistry> of(NetworkId, int) override { return registry; }
     std::shared_ptr<PortRegistry> find(NetworkId) override { return registry; }
-    bool visit(pid_t, pid_t) override { return true; }
+    void visit(pid_t, pid_t) override {}
     std::optional<bool> is_v6_only(NetworkId, const SocketInfo& socket) override { return inquiry_.is_v6_only(socket); }
 
     const std::shared_ptr<PortRegistry> registry;
