@@ -45,11 +45,12 @@ std::unique_ptr<SocketHooks> make_hooks(const Options& options, const EbpfFilter
 KernelSide::KernelSide(const Options& options, std::uint32_t snaplen) {
     auto ebpf = make_ebpf_filter(options, snaplen);
     hooks = make_hooks(options, ebpf.get());
-    if (ebpf) ports = &ebpf->ports();
-    if (ebpf)
+    if (ebpf) {
+        ports = &ebpf->ports();
         filters = std::move(ebpf);
-    else
+    } else {
         filters = std::make_unique<ClassicEngine>(snaplen, options.icmp);
+    }
 }
 
 std::unique_ptr<SocketNews> make_news(KernelSide& kernel, Networks& networks, GcMailbox& gc, MonitorInbox& monitor) {

@@ -6,9 +6,6 @@
 
 #include "capture/filter_engine.h"
 #include "ports/port_table.h"
-#include "util/fd.h"
-
-struct packet_filter_bpf;  // the skeleton that bpftool(8) makes of the program
 
 namespace tracedump {
 

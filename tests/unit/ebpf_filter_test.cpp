@@ -13,6 +13,7 @@
 #include "classic_run.h"
 #include "helpers.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 namespace tracedump {
 namespace {
