@@ -19,8 +19,16 @@ public:
     /// the disk as little as can be.
     enum class Haste : std::uint8_t { none, behind };
 
-    /// Writes all of `bytes` or says how far it came. Writer thread.
-    virtual Outcome write(std::span<const std::uint8_t> bytes, Haste haste) = 0;
+    /// More follows at once, or what there is shall be in the sink now.
+    enum class Rest : std::uint8_t { may_wait, must_go };
+
+    /// Writes all of `bytes` or says how far it came; if the rest may wait, less than a unit of it may be left out, to
+    /// be given again. Writer thread.
+    virtual Outcome write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) = 0;
+
+    /// How much of its unit the sink's last one has: where in one the next byte is best placed in memory.
+    virtual std::size_t place_in_unit() const = 0;
+    static constexpr std::size_t kUnit = 4096;  // bytes; what O_DIRECT wants, almost everywhere (open(2))
 
     /// Empties it, if it can be: of a file, what was there before. Any thread, before the first write.
     virtual void clear() = 0;

@@ -2,20 +2,16 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "util/error.h"
 
 namespace tracedump {
 
 namespace {
-
-// Linux 6.14, not in every libc: the page cache keeps nothing of what is written, so that no page has to be found for
-// it and no other file's is lost.
-constexpr int kRwfDontCache = 0x80;
 
 UniqueFd open_output(const std::string& path, bool& created) {
     if (path == "-") {
@@ -43,20 +39,44 @@ OutputFile::~OutputFile() {
 void OutputFile::clear() {
     created_ = false;
     // Standard output may be a file into which others have written before us; a pipe cannot be cut.
-    if (path_ != "-") [[maybe_unused]]
-        const int result = ftruncate(fd_.get(), 0);
+    if (path_ != "-") can_pass_cache_ = ftruncate(fd_.get(), 0) == 0;
 }
 
-ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste haste) {
+ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) {
+    if (!passes_cache(bytes, haste)) return write_all(bytes);
+    // The unit that is begun is filled up, then come whole ones.
+    const std::size_t head = (kUnit - place_in_unit()) % kUnit;
+    const Outcome filled = write_all(bytes.first(head));
+    if (filled.error != 0) return filled;
+    const std::size_t whole = (bytes.size() - head) / kUnit * kUnit;
+    const std::size_t passed = write_past_cache(bytes.subspan(head, whole));
+    if (passed == whole && rest == Rest::may_wait) return {head + whole, 0};
+    const Outcome last = write_all(bytes.subspan(head + passed));
+    return {head + passed + last.written, last.error};
+}
+
+bool OutputFile::passes_cache(std::span<const std::uint8_t> bytes, Haste haste) const {
+    const auto place = reinterpret_cast<std::uintptr_t>(bytes.data()) % kUnit;
+    return can_pass_cache_ && haste == Haste::none && bytes.size() >= kLargePiece && place == place_in_unit();
+}
+
+/// Returns how much it could write: whatever went wrong, the page cache is to be tried.
+std::size_t OutputFile::write_past_cache(std::span<const std::uint8_t> bytes) {
+    const int flags = fcntl(fd_.get(), F_GETFL);
+    if (fcntl(fd_.get(), F_SETFL, flags | O_DIRECT) != 0) {  // not known to this file system
+        can_pass_cache_ = false;
+        return 0;
+    }
+    const Outcome outcome = write_all(bytes);
+    if (outcome.error == EINVAL) can_pass_cache_ = false;  // known, but with other units
+    fcntl(fd_.get(), F_SETFL, flags);
+    return outcome.written;
+}
+
+ByteSink::Outcome OutputFile::write_all(std::span<const std::uint8_t> bytes) {
     std::size_t written = 0;
     while (written < bytes.size()) {
-        const iovec rest{const_cast<std::uint8_t*>(bytes.data()) + written, bytes.size() - written};
-        const bool pass_cache = can_pass_cache_ && haste == Haste::none && rest.iov_len >= kLargePiece;
-        const ssize_t n = pwritev2(fd_.get(), &rest, 1, -1, pass_cache ? kRwfDontCache : 0);
-        if (n < 0 && pass_cache && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
-            can_pass_cache_ = false;
-            continue;
-        }
+        const ssize_t n = ::write(fd_.get(), bytes.data() + written, bytes.size() - written);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {  // a pipe that somebody has made non-blocking
             pollfd ready{fd_.get(), POLLOUT, 0};
@@ -65,6 +85,7 @@ ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste h
         }
         if (n < 0) return {written, errno};
         written += static_cast<std::size_t>(n);
+        position_ += static_cast<std::size_t>(n);
     }
     return {written, 0};
 }
@@ -73,7 +94,9 @@ void OutputFile::take_back(std::size_t bytes) {
     const off_t end = lseek(fd_.get(), 0, SEEK_CUR);
     if (end < static_cast<off_t>(bytes)) return;  // not seekable, or not ours to cut
     const off_t kept = end - static_cast<off_t>(bytes);
-    if (ftruncate(fd_.get(), kept) == 0) lseek(fd_.get(), kept, SEEK_SET);
+    if (ftruncate(fd_.get(), kept) != 0) return;
+    lseek(fd_.get(), kept, SEEK_SET);
+    position_ -= bytes;
 }
 
 }  // namespace tracedump

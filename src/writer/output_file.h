@@ -17,18 +17,24 @@ public:
     /// A file that was created, and never cleared to be written, goes.
     ~OutputFile() override;
 
-    Outcome write(std::span<const std::uint8_t> bytes, Haste haste) override;
+    Outcome write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) override;
+    std::size_t place_in_unit() const override { return position_ % kUnit; }
     void clear() override;
     void take_back(std::size_t bytes) override;
 
 private:
-    // Small pieces gain nothing: each is written to the disk at once, its last page together with the next one again.
+    // A smaller piece costs more CPU by O_DIRECT than through the page cache (docs/design.md, "What was measured").
     static constexpr std::size_t kLargePiece = 256 << 10;  // bytes
+
+    bool passes_cache(std::span<const std::uint8_t> bytes, Haste haste) const;
+    std::size_t write_past_cache(std::span<const std::uint8_t> bytes);
+    Outcome write_all(std::span<const std::uint8_t> bytes);
 
     const std::string path_;
     bool created_ = false;
     UniqueFd fd_;
-    bool can_pass_cache_ = true;  // kernel and file system know how, as far as is known
+    std::size_t position_ = 0;     // where the next byte goes, counted from clear()
+    bool can_pass_cache_ = false;  // a file of ours, on a file system that knows how, as far as is known
 };
 
 }  // namespace tracedump

@@ -2,13 +2,15 @@
 // and to the session a failure (full disk) or that the pipe's reader is gone. Never touches the ring but through the
 // batches' leases, nor anything that decides what is captured.
 //
-// Whatever happens, the file ends with a whole record. After a failed write nothing more is tried: packets from then
-// on are counted as lost, and the queue is kept empty, so that the ring, the application and the end go on as ever.
+// Whenever the writer is idle, and at the end whatever happened, the file ends with a whole record; while packets pour
+// in, the last one may still lack its end. After a failed write nothing more is tried: packets from then on are counted
+// as lost, and the queue is kept empty, so that the ring, the application and the end go on as ever.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -43,22 +45,28 @@ private:
     // Writing less at a time costs more CPU than encoding does; more gains nothing (docs/design.md, facts).
     static constexpr std::size_t kPieceSize = 1 << 20;
 
-    // Behind by so much of the ring, the disk is to be waited for as little as can be: for a while, since a disk that
-    // was too slow once is likely to be so again.
+    // Behind by so much of the ring, the disk is to be waited for as little as can be: until what has piled up is
+    // written, and each time longer, since a disk that was too slow once is likely to be so again.
     static constexpr std::ptrdiff_t kBehind = 4;  // a fourth
-    static constexpr std::chrono::seconds kHaste{10};
+    static constexpr std::chrono::milliseconds kShortHaste{20};
+    static constexpr std::chrono::milliseconds kLongHaste{10'000};
 
     void take(const PacketBatch& batch);
     ByteSink::Haste haste();
-    void flush();
-    void fail(int error, std::size_t written);
+    void flush(ByteSink::Rest rest);
+    void fail(int error);
 
     Links links_;
     PcapEncoder encoder_;
-    std::vector<std::uint8_t> piece_;       // of kPieceSize, and as much as a last record may need beyond
-    std::size_t size_ = 0;                  // bytes of piece_ that are to be written
-    std::vector<std::size_t> record_ends_;  // in piece_
+    std::vector<std::uint8_t> memory_;  // a piece, as much as a last record may need beyond, and what aligning takes
+    std::uint8_t* const piece_;         // in memory_, where a unit of the sink begins
+    std::size_t begin_ = 0, end_ = 0;   // of what is to be written, in piece_
+    // Counted from the file's beginning:
+    std::uint64_t in_sink_ = 0;              // bytes
+    std::uint64_t whole_ = 0;                // the end of the last whole record of those
+    std::deque<std::uint64_t> record_ends_;  // beyond it
     std::chrono::steady_clock::time_point in_haste_until_{};
+    std::chrono::milliseconds haste_ = kShortHaste;  // the next one lasts so long
     bool failed_ = false;
 };
 

@@ -19,6 +19,7 @@ namespace tracedump {
 namespace {
 
 constexpr auto kNoHaste = ByteSink::Haste::none;
+constexpr auto kMustGo = ByteSink::Rest::must_go;
 
 std::span<const std::uint8_t> bytes(const std::string& text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -41,7 +42,7 @@ TEST(OutputFile, ReplacesWhatWasThere) {
     folder.write("old", "something long");
     OutputFile file(folder.path("old"));
     file.clear();
-    EXPECT_EQ(file.write(bytes("new"), kNoHaste).error, 0);
+    EXPECT_EQ(file.write(bytes("new"), kNoHaste, kMustGo).error, 0);
     EXPECT_EQ(folder.read("old"), "new");
 }
 
@@ -59,8 +60,8 @@ TEST(OutputFile, WritesAllOneAfterAnother) {
     OutputFile file(folder.path("f"));
     file.clear();
     const std::string large(3 << 20, 'x');
-    EXPECT_EQ(file.write(bytes("head"), kNoHaste).written, 4U);
-    const auto outcome = file.write(bytes(large), kNoHaste);
+    EXPECT_EQ(file.write(bytes("head"), kNoHaste, kMustGo).written, 4U);
+    const auto outcome = file.write(bytes(large), kNoHaste, kMustGo);
     EXPECT_EQ(outcome.written, large.size());
     EXPECT_EQ(outcome.error, 0);
     EXPECT_EQ(folder.read("f"), "head" + large);
@@ -78,7 +79,7 @@ TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
         for (const std::size_t size : {1U << 20, 100U, (1U << 20) + 1, 3U, 300'000U}) {
             for (const auto haste : {ByteSink::Haste::none, ByteSink::Haste::behind}) {
                 const std::string piece(size, static_cast<char>('a' + all.size() % 26));
-                EXPECT_EQ(file.write(bytes(piece), haste).written, size);
+                EXPECT_EQ(file.write(bytes(piece), haste, kMustGo).written, size);
                 all += piece;
             }
         }
@@ -88,16 +89,39 @@ TEST(OutputFile, WritesLargeAndSmallPiecesInHasteOrNot) {
     unlink(memory.c_str());
 }
 
+TEST(OutputFile, APieceThatLiesAsInTheFileMayLackItsEnd) {
+    test::TempFolder folder;
+    OutputFile file(folder.path("f"));
+    file.clear();
+    alignas(ByteSink::kUnit) static std::uint8_t memory[1 << 20];
+    for (std::size_t i = 0; i < sizeof memory; ++i) memory[i] = static_cast<std::uint8_t>(i * 31 >> 4);
+    std::string all("head");
+    file.write(bytes(all), kNoHaste, kMustGo);
+    std::size_t done = file.place_in_unit();
+    EXPECT_EQ(done, 4U);
+    for (const std::size_t end : {300'001UL, 700'002UL, sizeof memory - 1}) {
+        const std::span piece(memory + done, end - done);
+        const auto outcome = file.write(piece, kNoHaste, ByteSink::Rest::may_wait);
+        EXPECT_EQ(outcome.error, 0);
+        EXPECT_LT(piece.size() - outcome.written, ByteSink::kUnit);
+        done += outcome.written;
+        EXPECT_EQ(file.place_in_unit(), done % ByteSink::kUnit);
+    }
+    EXPECT_EQ(file.write(std::span(memory).subspan(done), kNoHaste, kMustGo).written, sizeof memory - done);
+    all.append(reinterpret_cast<const char*>(memory) + 4, sizeof memory - 4);
+    EXPECT_TRUE(folder.read("f") == all);
+}
+
 TEST(OutputFile, TakesBackTheLastBytesAndGoesOnFromThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
     file.clear();
-    file.write(bytes("0123456789"), kNoHaste);
+    file.write(bytes("0123456789"), kNoHaste, kMustGo);
     file.take_back(0);
     EXPECT_EQ(folder.read("f"), "0123456789");
     file.take_back(4);
     EXPECT_EQ(folder.read("f"), "012345");
-    file.write(bytes("ab"), kNoHaste);
+    file.write(bytes("ab"), kNoHaste, kMustGo);
     EXPECT_EQ(folder.read("f"), "012345ab");
     file.take_back(8);
     EXPECT_EQ(folder.read("f"), "");
@@ -107,7 +131,7 @@ TEST(OutputFile, TakesBackNoMoreThanIsThere) {
     test::TempFolder folder;
     OutputFile file(folder.path("f"));
     file.clear();
-    file.write(bytes("0123"), kNoHaste);
+    file.write(bytes("0123"), kNoHaste, kMustGo);
     file.take_back(5);
     EXPECT_EQ(folder.read("f"), "0123");
 }
@@ -122,7 +146,7 @@ TEST(OutputFile, TellsHowFarAWriteCame) {
     const rlimit limit{1000, old.rlim_max};
     const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    const auto outcome = file.write(bytes(std::string(1500, 'x')), kNoHaste);
+    const auto outcome = file.write(bytes(std::string(1500, 'x')), kNoHaste, kMustGo);
     setrlimit(RLIMIT_FSIZE, &old);
     std::signal(SIGXFSZ, old_handler);
     EXPECT_EQ(outcome.written, 1000U);
@@ -133,7 +157,7 @@ TEST(OutputFile, AFullDeviceIsTold) {
     if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
     OutputFile file("/dev/full");
     file.clear();
-    const auto outcome = file.write(bytes("x"), kNoHaste);
+    const auto outcome = file.write(bytes("x"), kNoHaste, kMustGo);
     EXPECT_EQ(outcome.written, 0U);
     EXPECT_EQ(outcome.error, ENOSPC);
     file.take_back(0);  // harmless
@@ -163,7 +187,7 @@ TEST(OutputFile, DashIsStandardOutput) {
     {
         OutputFile file("-");
         file.clear();
-        file.write(bytes("packets"), kNoHaste);
+        file.write(bytes("packets"), kNoHaste, kMustGo);
         file.take_back(2);
     }
     const bool still_open = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
