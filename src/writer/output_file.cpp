@@ -55,9 +55,14 @@ ByteSink::Outcome OutputFile::write(std::span<const std::uint8_t> bytes, Haste h
     return {head + passed + last.written, last.error};
 }
 
+std::size_t OutputFile::place_in_unit() const {
+    const off_t end = lseek(fd_.get(), 0, SEEK_CUR);
+    return end < 0 ? 0 : static_cast<std::size_t>(end) % kUnit;  // a pipe has no units
+}
+
 bool OutputFile::passes_cache(std::span<const std::uint8_t> bytes, Haste haste) const {
-    const auto place = reinterpret_cast<std::uintptr_t>(bytes.data()) % kUnit;
-    return can_pass_cache_ && haste == Haste::none && bytes.size() >= kLargePiece && place == place_in_unit();
+    return can_pass_cache_ && haste == Haste::none && bytes.size() >= kLargePiece &&
+           reinterpret_cast<std::uintptr_t>(bytes.data()) % kUnit == place_in_unit();
 }
 
 /// Returns how much it could write: whatever went wrong, the page cache is to be tried.
@@ -85,7 +90,6 @@ ByteSink::Outcome OutputFile::write_all(std::span<const std::uint8_t> bytes) {
         }
         if (n < 0) return {written, errno};
         written += static_cast<std::size_t>(n);
-        position_ += static_cast<std::size_t>(n);
     }
     return {written, 0};
 }
@@ -94,9 +98,7 @@ void OutputFile::take_back(std::size_t bytes) {
     const off_t end = lseek(fd_.get(), 0, SEEK_CUR);
     if (end < static_cast<off_t>(bytes)) return;  // not seekable, or not ours to cut
     const off_t kept = end - static_cast<off_t>(bytes);
-    if (ftruncate(fd_.get(), kept) != 0) return;
-    lseek(fd_.get(), kept, SEEK_SET);
-    position_ -= bytes;
+    if (ftruncate(fd_.get(), kept) == 0) lseek(fd_.get(), kept, SEEK_SET);
 }
 
 }  // namespace tracedump

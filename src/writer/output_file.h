@@ -18,7 +18,7 @@ public:
     ~OutputFile() override;
 
     Outcome write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) override;
-    std::size_t place_in_unit() const override { return position_ % kUnit; }
+    std::size_t place_in_unit() const override;
     void clear() override;
     void take_back(std::size_t bytes) override;
 
@@ -33,7 +33,6 @@ private:
     const std::string path_;
     bool created_ = false;
     UniqueFd fd_;
-    std::size_t position_ = 0;     // where the next byte goes, counted from clear()
     bool can_pass_cache_ = false;  // a file of ours, on a file system that knows how, as far as is known
 };
 

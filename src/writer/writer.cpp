@@ -20,7 +20,7 @@ std::uint8_t* align(std::uint8_t* memory) {
 Writer::Writer(const Links& links, std::uint32_t snaplen)
     : links_(links),
       encoder_(snaplen),
-      memory_(kPieceSize + PcapEncoder::kLargestRecord + 3 * ByteSink::kUnit),
+      memory_(kPieceSize + PcapEncoder::kLargestRecord + ByteSink::kUnit),
       piece_(align(memory_.data())) {}
 
 void Writer::begin() {

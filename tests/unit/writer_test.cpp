@@ -119,7 +119,7 @@ TEST_F(WriterTest, IsInHasteWhenTheQueueFills) {
     write(with_time, std::vector<std::size_t>(8, 10'000), 1000);
     EXPECT_EQ(with_time.in_haste, 0);
     write(behind, std::vector<std::size_t>(8, 10'000), 10);
-    EXPECT_GT(behind.in_haste, 0);
+    EXPECT_GE(behind.in_haste, 6);  // a piece a batch, as long as more than a fourth of the queue waits
     EXPECT_EQ(behind.bytes, with_time.bytes);
 }
 
