@@ -54,12 +54,12 @@ std::vector<pid_t> attach_process(pid_t pid, long options) {
             if (seized.contains(tid) || ended.contains(tid)) continue;
             in_vain = 0;
             const int error = ptrace_calls::seize(tid, options);
-            if (error == 0) {
+            // A thread that was born of a seized one is traced from its first instruction. It may end at any moment: so
+            // whether it has ended is asked last.
+            if (error == 0 || (error == EPERM && is_traced_by_this_thread(tid, proc))) {
                 seized.insert(tid);
             } else if (error == ESRCH || is_zombie(tid, proc)) {
                 ended.insert(tid);
-            } else if (error == EPERM && is_traced_by_this_thread(tid, proc)) {
-                seized.insert(tid);  // born of a seized thread: traced from its first instruction
             } else {
                 throw Error(explain_attach_failure(pid, error, proc));
             }
