@@ -1,6 +1,5 @@
 #include "app/session.h"
 
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +22,7 @@ namespace {
 constexpr std::chrono::milliseconds kTailPatience{2000};
 
 // The kernel's counters of packets begin again after 2^32: 70 million a second for so long.
-constexpr int kCountMillis = 60'000;
+constexpr timespec kCountPause{60, 0};
 
 // timeout(1) and others signal us and then our process group: the same signal again so soon is the same request.
 constexpr std::chrono::milliseconds kSameRequest{250};
@@ -35,16 +34,15 @@ std::uint32_t file_snaplen(const Options& options) { return options.snaplen == 0
 
 std::uint32_t kernel_snaplen(const Options& options) { return std::max(file_snaplen(options), kSmallestKernelSnaplen); }
 
-UniqueFd open_signals(const InheritedSignals& inherited) {
+sigset_t meaningful_signals(const InheritedSignals& inherited) {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGTSTP}) sigaddset(&set, signal);
+    for (const int signal : {SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGTSTP, SessionMailbox::bell_signal()})
+        sigaddset(&set, signal);
     // A blocked signal arrives though it is ignored; under nohup the capture outlives its terminal. (A shell without
     // job control ignores SIGINT for what it starts in the background; as tcpdump, we take it all the same.)
     if (!inherited.ignored(SIGHUP)) sigaddset(&set, SIGHUP);
-    UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!fd) throw_errno(errno, "cannot take signals from a descriptor");
-    return fd;
+    return set;
 }
 
 Targets targets_of(const Options& options, const InheritedSignals& signals) {
@@ -74,7 +72,7 @@ std::jthread named_thread(const char* name, Body body) {
 Session::Session(const Options& options, const InheritedSignals& signals)
     : options_(options),
       launched_(!options.command.empty()),
-      signals_(open_signals(signals)),
+      signals_(meaningful_signals(signals)),
       file_(options.file),
       kernel_(options, kernel_snaplen(options)),
       networks_({options.buffer_mebibytes, options.icmp},
@@ -93,7 +91,6 @@ SessionResult Session::run() {
     start_threads();
     while (phase_ != Phase::over) {
         wait();
-        take_signals();
         while (const auto event = inbox_.take()) std::visit([this](const auto& e) { on(e); }, *event);
     }
     monitor_thread_.join();
@@ -118,34 +115,31 @@ void Session::start_threads() {
 }
 
 void Session::wait() {
-    pollfd ready[] = {{signals_.get(), POLLIN, 0}, {inbox_.bell(), POLLIN, 0}};
-    poll(ready, std::size(ready), kCountMillis);
-    inbox_.silence();
+    siginfo_t signal{};
+    if (sigtimedwait(&signals_, &signal, &kCountPause) > 0) on_signal(signal);
     networks_.count_packets();
 }
 
-void Session::take_signals() {
-    signalfd_siginfo signal{};
-    while (read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
-        switch (signal.ssi_signo) {
-            case SIGUSR1:
-                log_notice("{}", progress_line(totals()));
-                break;
-            case SIGTSTP:
-                // A command that goes on in spite of it, or first tidies up, is not to be stopped by its tracer.
-                stop_asked_ = launched_;
-                if (!launched_) log_notice("not suspended: the traced processes would stop with it (Ctrl-C ends it)");
-                break;
-            default:
-                on_ending_signal(signal);
-                break;
-        }
+void Session::on_signal(const siginfo_t& signal) {
+    if (signal.si_signo == SessionMailbox::bell_signal()) return;
+    switch (signal.si_signo) {
+        case SIGUSR1:
+            log_notice("{}", progress_line(totals()));
+            break;
+        case SIGTSTP:
+            // A command that goes on in spite of it, or first tidies up, is not to be stopped by its tracer.
+            stop_asked_ = launched_;
+            if (!launched_) log_notice("not suspended: the traced processes would stop with it (Ctrl-C ends it)");
+            break;
+        default:
+            on_ending_signal(signal);
+            break;
     }
 }
 
-void Session::on_ending_signal(const signalfd_siginfo& signal) {
-    const int number = static_cast<int>(signal.ssi_signo);
-    const bool from_terminal = signal.ssi_code == SI_KERNEL;  // then the command has it too
+void Session::on_ending_signal(const siginfo_t& signal) {
+    const int number = signal.si_signo;
+    const bool from_terminal = signal.si_code == SI_KERNEL;  // then the command has it too
     const auto now = Clock::now();
     const bool first = first_ending_signal_ == 0;
     if (first) {

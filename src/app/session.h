@@ -6,9 +6,8 @@
 //   draining  capture judges what the ring still holds; then writer writes what it still has
 #pragma once
 
-#include <sys/signalfd.h>
-
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <string>
 #include <thread>
@@ -49,8 +48,8 @@ private:
 
     void start_threads();
     void wait();
-    void take_signals();
-    void on_ending_signal(const signalfd_siginfo& signal);
+    void on_signal(const siginfo_t& signal);
+    void on_ending_signal(const siginfo_t& signal);
     void drain();
     void release();
     Totals totals();
@@ -69,7 +68,7 @@ private:
 
     const Options options_;
     const bool launched_;
-    UniqueFd signals_;
+    const sigset_t signals_;  // that mean something, the mailbox's bell included
 
     OutputFile file_;
     CaptureCounters capture_counters_;

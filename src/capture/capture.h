@@ -20,6 +20,7 @@
 #include "messages/session_event.h"
 #include "ports/port_set.h"
 #include "ports/socket_news.h"
+#include "util/mailbox.h"
 #include "util/netns.h"
 #include "util/published.h"
 

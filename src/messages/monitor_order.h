@@ -1,18 +1,11 @@
-// What flows from the session, and from what hooks report, to monitor. The monitor waits in sigtimedwait(2), for
-// SIGCHLD without a detour; so its bell is a signal too. Both are blocked in every thread, and only the monitor takes
-// them.
+// What flows from the session, and from what hooks report, to monitor.
 #pragma once
 
-#include <oneapi/tbb/concurrent_queue.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <memory>
-#include <optional>
 #include <variant>
 
 #include "ports/socket_news.h"
 #include "util/netns.h"
+#include "util/signal_mailbox.h"
 
 namespace tracedump {
 
@@ -38,23 +31,6 @@ struct HoldAbroad {
 
 using MonitorOrder = std::variant<PassSignal, KillTracees, ReleaseTracees, StopLearning, HoldAbroad>;
 
-class MonitorInbox {
-public:
-    static int bell_signal() { return SIGRTMIN; }
-
-    void post(MonitorOrder order) {
-        queue_.push(order);
-        kill(getpid(), bell_signal());
-    }
-
-    std::optional<MonitorOrder> take() {
-        MonitorOrder order;
-        if (!queue_.try_pop(order)) return std::nullopt;
-        return order;
-    }
-
-private:
-    oneapi::tbb::concurrent_queue<MonitorOrder, std::allocator<MonitorOrder>> queue_;  // as in Mailbox
-};
+using MonitorInbox = SignalMailbox<MonitorOrder, 0>;
 
 }  // namespace tracedump

@@ -5,8 +5,8 @@
 #include <string>
 #include <variant>
 
-#include "util/mailbox.h"
 #include "util/netns.h"
+#include "util/signal_mailbox.h"
 
 namespace tracedump {
 
@@ -56,6 +56,6 @@ struct CaptureDrained {};
 
 using SessionEvent = std::variant<TracingBegan, CommandEnded, CommandStopped, MonitorEnded, ThreadFailed, OutputClosed,
                                   TailSettled, NetworkIdle, NetworkLeft, CaptureDrained>;
-using SessionMailbox = Mailbox<SessionEvent>;
+using SessionMailbox = SignalMailbox<SessionEvent, 1>;
 
 }  // namespace tracedump
