@@ -8,14 +8,11 @@
 namespace tracedump {
 
 PortRegistry::PortRegistry(std::shared_ptr<PortFilter> filter, Timestamp memory)
-    : filter_(filter ? std::move(filter) : std::make_shared<PortFilter>()),
-      memory_(memory),
-      snapshot_(std::make_shared<const PortSet>()) {}
+    : filter_(filter ? std::move(filter) : std::make_shared<PortFilter>()), memory_(memory) {}
 
 void PortRegistry::publish_locked() {
-    auto next = std::make_shared<const PortSet>(current_);
-    filter_->enforce(*next);
-    snapshot_.store(std::move(next));
+    filter_->enforce(current_);
+    snapshot_.publish();
     tell_changes_locked();
 }
 

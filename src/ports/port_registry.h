@@ -1,9 +1,9 @@
 // Which sockets, ports and remotes the application uses, and since when: the one place where that is changed.
-// monitor and SocketNews add, gc retires; each change is published as an atomic PortSet snapshot. Any thread may call
-// any method.
+// monitor and SocketNews add, gc retires; readers see the whole of each change at once, in a PortSet snapshot. Any
+// thread may call any method.
 //
-// Before a snapshot is published the filter given at construction puts it in force in the kernel, so that a method
-// that has returned means: from now on the packets of that socket pass the filter (promise "first packet").
+// Before a change is published the filter given at construction puts it in force in the kernel, so that a method that
+// has returned means: from now on the packets of that socket pass the filter (promise "first packet").
 #pragma once
 
 #include <bitset>
@@ -103,10 +103,10 @@ private:
 
     const std::shared_ptr<PortFilter> filter_;
     const Timestamp memory_;
-    Published<PortSet> snapshot_;
 
-    mutable std::mutex mutex_;                          // guards all below
-    PortSet current_;                                   // what snapshot_ holds
+    mutable std::mutex mutex_;  // guards all below
+    PortSet current_;
+    Published<PortSet> snapshot_{mutex_, current_};
     std::unordered_map<SocketCookie, Claim> sockets_;   // the living
     std::unordered_map<SocketCookie, Claim> released_;  // UDP: closed, but packets of theirs may still wait to go out
     Graveyard dead_;                                    // no packets to come, or only errors about them

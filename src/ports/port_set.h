@@ -1,7 +1,7 @@
 // The set of ports, with every claim to them, that belongs to the application at one moment. A value: the registry
-// copies it, changes the copy, publishes that as the next snapshot, and never touches it again, so that any thread
-// may read a snapshot without a lock. A copy costs 64 pointers; groups, pages and slots are shared until they change,
-// which costs 32 pointers for each of them, and are changed in place from then until the next copy.
+// changes its own, and who wants to read gets a copy that nobody changes, a snapshot, and needs no lock. A copy costs
+// 64 pointers; groups, pages and slots are shared until they change, which costs 32 pointers for each of them, and are
+// changed in place from then until the next copy.
 #pragma once
 
 #include <array>
@@ -41,7 +41,7 @@ public:
     template <typename Visit>
     void for_each_port_changed_since(const PortSet& earlier, Visit visit) const;
 
-    // Changing a set that is not published yet; the registry's thread under its lock.
+    // Changing it: never a snapshot, but the registry's own, under its lock.
     void insert(const Claim& claim);
     /// Replaces the claim of `cookie` on `port` that is alive by `claim` (same port).
     void replace_living(std::uint16_t port, SocketCookie cookie, const Claim& claim);

@@ -86,6 +86,8 @@ struct PendingRemote {
     Transport transport = Transport::tcp;
     Endpoint remote;
     Timestamp opened = kAlways;
+
+    bool operator==(const PendingRemote&) const = default;
 };
 
 }  // namespace tracedump

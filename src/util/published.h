@@ -1,7 +1,6 @@
-// A value that one side replaces as a whole and the other side reads at full speed: the port set's snapshot.
-// store() and load() from any thread. A reader keeps a Reader, which asks one atomic counter whether there is
-// anything new and takes the lock only then. (std::atomic<std::shared_ptr> of g++ 12 would do the same with a spin
-// lock that ThreadSanitizer rightly objects to.)
+// A value that one side changes and the other side reads at full speed, as snapshots: the port set. A snapshot is made
+// when somebody looks after a change, not at each change: a burst of changes between two looks costs one copy.
+// A reader keeps a Reader, which asks one atomic counter whether there is anything new and takes the lock only then.
 #pragma once
 
 #include <atomic>
@@ -18,21 +17,20 @@ class Published {
 public:
     using Pointer = std::shared_ptr<const T>;
 
-    explicit Published(Pointer value) : value_(std::move(value)) {}
+    /// `value` is the owner's, who changes it under `mutex` alone. Both outlive this.
+    Published(std::mutex& mutex, const T& value) : mutex_(mutex), value_(value) {}
 
-    void store(Pointer value) {
-        {
-            std::lock_guard lock(mutex_);
-            value_.swap(value);
-            // release: whoever sees the new number sees everything that happened before this store.
-            generation_.fetch_add(1, std::memory_order_release);
-        }
+    /// From now on readers see what has been changed. Under the mutex.
+    void publish() {
+        // release: whoever sees the new number sees everything that happened before it.
+        generation_.fetch_add(1, std::memory_order_release);
         changed_.notify_all();
     }
 
+    /// The newest snapshot. Any thread.
     Pointer load() const {
         std::lock_guard lock(mutex_);
-        return value_;
+        return load_locked();
     }
 
     std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
@@ -58,7 +56,7 @@ public:
         void refresh() {
             std::lock_guard lock(source_.mutex_);
             generation_ = source_.generation_.load(std::memory_order_relaxed);
-            value_ = source_.value_;
+            value_ = source_.load_locked();
         }
 
         const Published& source_;
@@ -67,10 +65,21 @@ public:
     };
 
 private:
-    mutable std::mutex mutex_;
+    Pointer load_locked() const {
+        const auto generation = generation_.load(std::memory_order_relaxed);
+        if (copied_ != generation) {
+            copy_ = std::make_shared<const T>(value_);
+            copied_ = generation;
+        }
+        return copy_;
+    }
+
+    std::mutex& mutex_;
+    const T& value_;
     mutable std::condition_variable changed_;
     std::atomic<std::uint64_t> generation_{1};
-    Pointer value_;  // guarded by mutex_
+    mutable Pointer copy_ = std::make_shared<const T>(value_);  // as of generation copied_; guarded by mutex_
+    mutable std::uint64_t copied_ = 1;
 };
 
 }  // namespace tracedump

@@ -323,24 +323,31 @@ TEST(PortRegistry, ATwinHasTheSameEndsAndLives) {
 
 TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
     const PortRegistry* self = nullptr;
-    std::vector<const PortSet*> enforced;
-    std::vector<bool> published_before;
+    std::vector<PortSet> enforced;
+    std::vector<std::uint64_t> published_before;
     PortRegistry registry(test::filter_that([&](const PortSet& set) {
-        published_before.push_back(self->snapshot().load().get() == &set);
-        enforced.push_back(&set);
+        published_before.push_back(self->snapshot().generation());
+        enforced.push_back(set);
     }));
     self = &registry;
     const auto expect_enforced_first = [&](std::size_t times) {
         ASSERT_EQ(enforced.size(), times);
-        EXPECT_FALSE(published_before.back());
-        EXPECT_EQ(registry.snapshot().load().get(), enforced.back());  // the very set that was put in force
+        EXPECT_EQ(published_before.back() + 1, registry.snapshot().generation());
+        // The very set that was put in force.
+        const auto published = registry.snapshot().load();
+        EXPECT_EQ(published->pending(), enforced.back().pending());
+        for (std::uint32_t port = 0; port < 65536; ++port) {
+            const auto seen = published->claims(static_cast<std::uint16_t>(port));
+            const auto put = enforced.back().claims(static_cast<std::uint16_t>(port));
+            ASSERT_TRUE(std::equal(seen.begin(), seen.end(), put.begin(), put.end())) << port;
+        }
     };
     registry.claim(test::udp(1, "*:53"), 100);
     expect_enforced_first(1);
-    EXPECT_TRUE(enforced.back()->contains(53));
+    EXPECT_TRUE(enforced.back().contains(53));
     const auto window = registry.open_window(2, Transport::tcp, endpoint("192.0.2.2:80"), 100);
     expect_enforced_first(2);
-    EXPECT_EQ(enforced.back()->pending().size(), 1U);
+    EXPECT_EQ(enforced.back().pending().size(), 1U);
     registry.close_window(window, std::nullopt);
     expect_enforced_first(3);
     const SocketCookie cookie = 1;
@@ -348,7 +355,7 @@ TEST(PortRegistry, EachChangeIsInForceBeforeItIsPublished) {
     expect_enforced_first(4);
     registry.forget_dead(300);
     expect_enforced_first(5);
-    EXPECT_FALSE(enforced.back()->contains(53));
+    EXPECT_FALSE(enforced.back().contains(53));
 }
 
 /// Counts who stands behind each port and remote.
