@@ -95,22 +95,19 @@ void CallSensor::enter_bind(Tracee& tracee, Entry& entry) {
 void CallSensor::enter_udp(Tracee& tracee, Entry& entry) {
     const NetCall& call = entry.call;
     if (call.kind == NetCall::Kind::listen) return;
-    const bool wants_address = entry.socket.local.port == 0 || call.kind == NetCall::Kind::connect;
-    const auto address = wants_address ? read_address(call, entry.read) : std::nullopt;
-    if (call.kind == NetCall::Kind::connect && address && address->unspecified_family) {
-        await_exit(tracee, entry);  // a port that the kernel chose is given up, one that was bound stays
-        return;
+    if (call.kind == NetCall::Kind::connect) {
+        const auto address = read_address(call, entry.read);
+        if (address && address->unspecified_family) {
+            await_exit(tracee, entry);  // a port that the kernel chose is given up, one that was bound stays
+            return;
+        }
     }
-    if (entry.socket.local.port == 0) {
-        choose_udp_port(entry.borrowed);
-        if (const auto bound = inspect_socket(entry.borrowed)) entry.socket = *bound;
-    }
-    if (entry.socket.local.port != 0) {
-        entry.registry->claim(entry.socket, realtime_now());
-    } else if (address && address->endpoint) {
-        // IP_BIND_ADDRESS_NO_PORT, or no port free: as for TCP, the kernel chooses when it knows the remote.
+    if (entry.socket.local.port == 0 && !choose_udp_port(entry.borrowed, entry.socket))
+        entry.socket = inspect_socket(entry.borrowed).value_or(entry.socket);
+    if (entry.socket.local.port != 0) return entry.registry->claim(entry.socket, realtime_now());
+    // IP_BIND_ADDRESS_NO_PORT, or no port free: as for TCP, the kernel chooses when it knows the remote.
+    if (const auto address = read_address(call, entry.read); address && address->endpoint)
         await_port(tracee, entry, destination(*address->endpoint, entry.socket.local));
-    }
 }
 
 void CallSensor::enter_tcp(Tracee& tracee, Entry& entry) {
@@ -192,9 +189,9 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
         const int given = static_cast<int>(result);
         if (result >= 0) adopt(tracee, std::span(&given, 1));
     } else {
-        adopt_in_its_place(tracee);
+        auto info = look_in_its_place(tracee);
         if (!tracee.under_way->settled) {
-            const auto info = inspect_socket(tracee.under_way->socket);
+            if (!info) info = inspect_socket(tracee.under_way->socket);
             if (!info) return abandon(tracee);
             settle(tracee, *info);
         }
@@ -203,17 +200,19 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
 }
 
 /// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
-/// close and open): then that is the one that was connected or bound.
-void CallSensor::adopt_in_its_place(Tracee& tracee) {
+/// close and open): then that is the one that was connected or bound. Tells about ours, if it is still there.
+std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
     const CallUnderWay& call = *tracee.under_way;
     const UniqueFd socket = borrow(tracee, call.fd);
-    if (!socket) return;
+    if (!socket) return std::nullopt;
     auto info = inspect_socket(socket);
-    if (!info || info->cookie == call.cookie || info->local.port == 0) return;
+    if (!info || info->cookie == call.cookie) return info;
+    if (info->local.port == 0) return std::nullopt;
     const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
-    if (!registry || registry->find(info->cookie)) return;
+    if (!registry || registry->find(info->cookie)) return std::nullopt;
     if (info->transport == Transport::tcp && !info->remote) info->remote = call.remote;
     registry->claim(*info, call.began);
+    return std::nullopt;
 }
 
 void CallSensor::abandon(Tracee& tracee) {

@@ -38,9 +38,7 @@ struct Kind {
 };
 
 std::optional<Kind> kind_of(int socket) {
-    int domain = 0, type = 0, protocol = 0;
-    if (!get_option(socket, SOL_SOCKET, SO_DOMAIN, domain) || (domain != AF_INET && domain != AF_INET6))
-        return std::nullopt;
+    int type = 0, protocol = 0;
     // A raw socket's "protocol" may be UDP's number, a ping socket's type is SOCK_DGRAM: ask for both.
     if (!get_option(socket, SOL_SOCKET, SO_TYPE, type) || !get_option(socket, SOL_SOCKET, SO_PROTOCOL, protocol))
         return std::nullopt;
@@ -94,9 +92,15 @@ std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const Socket
 }
 
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return std::nullopt;
+    const auto local = endpoint_of(address, length);
+    if (!local) return std::nullopt;
     const auto kind = kind_of(socket.get());
     if (!kind) return std::nullopt;
     SocketInfo info;
+    info.local = *local;
     info.transport = kind->transport;
     info.multipath = kind->multipath;
     if (info.multipath) {
@@ -109,12 +113,6 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
         return std::nullopt;
     }
 
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return std::nullopt;
-    const auto local = endpoint_of(address, length);
-    if (!local) return std::nullopt;
-    info.local = *local;
     if (address.ss_family == AF_INET6 && local->address.is_wildcard()) {
         int only_v6 = 0;
         get_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, only_v6);
@@ -131,12 +129,15 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
     return info;
 }
 
-void choose_udp_port(const UniqueFd& socket) {
+bool choose_udp_port(const UniqueFd& socket, SocketInfo& info) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return;
-    // If it fails, so will the tracee's own call, with the same error.
-    [[maybe_unused]] const int result = bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length);
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
+    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return false;
+    length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
+    info.local.port = endpoint_of(address, length).value_or(info.local).port;
+    return info.local.port != 0;
 }
 
 }  // namespace tracedump

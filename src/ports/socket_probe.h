@@ -35,7 +35,8 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);
 
 /// Gives an unbound UDP socket its ephemeral port, exactly as the kernel does at the start of sendto and connect: the
 /// address it has so far, port 0 (inet_autobind in net/ipv4/af_inet.c). Never call it for TCP: bind would take the
-/// port away from connections to other remotes.
-void choose_udp_port(const UniqueFd& socket);
+/// port away from connections to other remotes. Brings `info` up to date; false if there was no port to be had, as the
+/// tracee's own call will find, or the socket has been bound meanwhile.
+bool choose_udp_port(const UniqueFd& socket, SocketInfo& info);
 
 }  // namespace tracedump

@@ -145,8 +145,11 @@ TEST(ChooseUdpPort, GivesAnUnboundSocketAPortAsAutobindDoes) {
     for (const int family : {AF_INET, AF_INET6}) {
         if (!test::has_loopback(family)) continue;
         const auto socket = open_socket(family, SOCK_DGRAM);
-        choose_udp_port(socket);
+        auto info = inspect_socket(socket);
+        ASSERT_TRUE(info);
+        EXPECT_TRUE(choose_udp_port(socket, *info));
         const auto local = test::local_end(socket);
+        EXPECT_EQ(info, inspect_socket(socket));
         EXPECT_NE(local.port, 0);
         EXPECT_TRUE(local.address.is_wildcard());
 
@@ -165,7 +168,9 @@ TEST(ChooseUdpPort, LeavesAPortThatIsThere) {
     const auto socket = open_socket(AF_INET, SOCK_DGRAM);
     test::bind_to_loopback(socket, AF_INET);
     const auto before = test::local_end(socket);
-    choose_udp_port(socket);
+    auto info = inspect_socket(socket);
+    ASSERT_TRUE(info);
+    EXPECT_FALSE(choose_udp_port(socket, *info));
     EXPECT_EQ(test::local_end(socket), before);
 }
 
@@ -173,7 +178,8 @@ TEST(ChooseUdpPort, TheSocketCanSendToEitherFamilyAfterwards) {
     NEED_IPV6;
     const auto socket = open_socket(AF_INET6, SOCK_DGRAM);
     make_v6_only(socket, 0);
-    choose_udp_port(socket);
+    SocketInfo info;
+    EXPECT_TRUE(choose_udp_port(socket, info));
     for (const char* to : {"127.0.0.1:9", "[::1]:9"}) {
         const auto address = test::raw(test::endpoint(to), AF_INET6);
         EXPECT_EQ(sendto(socket.get(), "", 0, 0, address.get(), address.length), 0) << to;
