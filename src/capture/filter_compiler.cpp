@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "capture/packet.h"
 
@@ -71,34 +72,44 @@ private:
 
 using Label = BackwardAssembler::Label;
 
-/// Tests A against ranges, given as the values at which membership changes: a value is a member if the number of
-/// boundaries at or below it is odd.
+/// Tests A against ranges: a search tree whose leaves are looked through one range after the other. What the kernel
+/// takes to check, translate and compile an instruction is what a new port has to wait for; to run some more costs a
+/// packet nearly nothing.
 class MembershipTree {
 public:
-    MembershipTree(BackwardAssembler& out, const Ranges& ranges, Label member, Label stranger)
-        : out_(out), member_(member), stranger_(stranger) {
-        for (const Range& range : ranges) {
-            boundaries_.push_back(range.first);
-            if (range.last != UINT32_MAX) boundaries_.push_back(range.last + 1);
-        }
-    }
+    MembershipTree(BackwardAssembler& out, std::span<const Range> ranges, Label member, Label stranger)
+        : out_(out), member_(member), stranger_(stranger), ranges_(ranges) {}
 
-    Label emit() { return emit(0, boundaries_.size()); }
+    Label emit() { return emit(ranges_); }
 
 private:
-    /// Code for an A that has at least `low` and at most `high` boundaries at or below it.
-    Label emit(std::size_t low, std::size_t high) {
-        if (low == high) return low % 2 == 1 ? member_ : stranger_;
-        const std::size_t middle = low + (high - low) / 2;
-        const Label above = emit(middle + 1, high);
-        const Label below = emit(low, middle);
-        return out_.branch(BPF_JGE, boundaries_[middle], above, below);
+    static constexpr std::size_t kLeaf = 8;
+
+    Label emit(std::span<const Range> ranges) {
+        if (ranges.size() <= kLeaf) return emit_leaf(ranges);
+        const std::size_t middle = ranges.size() / 2;
+        const Label above = emit(ranges.subspan(middle));
+        const Label below = emit(ranges.first(middle));
+        return out_.branch(BPF_JGE, ranges[middle].first, above, below);
+    }
+
+    Label emit_leaf(std::span<const Range> ranges) {
+        Label next = stranger_;
+        for (auto range = ranges.rbegin(); range != ranges.rend(); ++range) {
+            if (range->first == range->last) {
+                next = out_.branch(BPF_JEQ, range->first, member_, next);
+            } else {
+                const Label reached = out_.branch(BPF_JGT, range->last, next, member_);
+                next = out_.branch(BPF_JGE, range->first, reached, stranger_);
+            }
+        }
+        return next;
     }
 
     BackwardAssembler& out_;
     const Label member_;
     const Label stranger_;
-    std::vector<std::uint32_t> boundaries_;
+    const std::span<const Range> ranges_;
 };
 
 // Scratch memory: both ends of the packet.
@@ -308,9 +319,10 @@ void widen(Ranges& ranges, std::size_t limit) {
 }
 
 FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions, bool icmp_errors) {
-    // A range costs about four instructions (two boundaries, tested for both ends): start from what can fit, so that
-    // a large set is not assembled in vain.
-    std::size_t limit = max_instructions / 4;
+    // A port costs two instructions and a little, one for each end, a range of them twice as much. What has to be
+    // widened is all ranges soon: start from what can fit, so that a large set is not assembled in vain.
+    const bool fits = spec.ports.size() <= max_instructions / 2;
+    std::size_t limit = max_instructions / (fits ? 2 : 4);
     for (;;) {
         widen(spec.ports, std::max<std::size_t>(limit, 1));
         widen(spec.remotes, std::max<std::size_t>(limit / 4, 1));

@@ -6,8 +6,9 @@
 // Transport, addresses, time and owner are the classifier's. It runs on a SOCK_DGRAM packet socket, where offset 0 is
 // the network header, and so knows nothing of link layers. Of a packet on the loopback it drops the outgoing copy.
 //
-// Membership is a balanced tree of comparisons over ranges: log2(n) steps for a packet. A set that does not fit the
-// kernel's limit of instructions is widened: the smallest gaps between ranges are closed until it does.
+// Membership is a balanced tree of comparisons, its leaves a few ranges each: log2(n) and some steps for a packet. A
+// set that does not fit the kernel's limit of instructions is widened: the smallest gaps between ranges are closed
+// until it does.
 #pragma once
 
 #include <linux/filter.h>
