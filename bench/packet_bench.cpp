@@ -46,7 +46,8 @@ void parse_and_classify(benchmark::State& state) {
         packets.push_back(tcp_packet(port));
         packets.push_back(tcp_packet(static_cast<std::uint16_t>(port + 1)));  // a stranger's
     }
-    Classifier classifier;
+    HostAddresses any_address;
+    Classifier classifier(any_address);
     std::size_t next = 0;
     std::size_t ours = 0;
     for (auto _ : state) {

@@ -17,6 +17,7 @@
 
 #include "capture/capture.h"
 #include "capture/filter_engine.h"
+#include "capture/local_routes.h"
 #include "hooks/socket_hooks.h"
 #include "messages/gc_message.h"
 #include "ports/networks.h"
@@ -75,6 +76,7 @@ private:
 
         PacketRing ring;
         PortRegistry registry;
+        LocalRoutes addresses;
         SocketInquiry inquiry;
         const NetworkId id;
         std::uint64_t inode = 0;  // of its namespace; 0: not known

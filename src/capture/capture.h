@@ -31,6 +31,7 @@ struct WatchRing {
     NetworkId network = 0;
     std::shared_ptr<PacketRing> ring;
     std::shared_ptr<const Published<PortSet>> ports;
+    std::shared_ptr<HostAddresses> addresses;
 };
 
 /// To capture: judge all that has arrived in that network up to now, then let go of its ring. Answered by NetworkLeft.
@@ -64,7 +65,10 @@ private:
     /// One network: where its packets come from, and what must be remembered to judge them.
     struct Source {
         Source(WatchRing watch, std::uint32_t serial_number, bool icmp_errors)
-            : watched(std::move(watch)), serial(serial_number), ports(*watched.ports), classifier(icmp_errors) {}
+            : watched(std::move(watch)),
+              serial(serial_number),
+              ports(*watched.ports),
+              classifier(*watched.addresses, icmp_errors) {}
 
         const WatchRing watched;
         const std::uint32_t serial;

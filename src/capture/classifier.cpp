@@ -36,15 +36,22 @@ void Classifier::add_successor(const Connection& ends, Timestamp time) {
     if (!is_new) known->second = std::min(known->second, time);
 }
 
+/// Whether the claim's socket can have sent the packet, or be meant by it; but for its life.
+bool Classifier::fits(const Claim& claim, const ParsedPacket& packet, Role role, const Connection& ends,
+                      Timestamp time) {
+    const SocketInfo& socket = claim.socket;
+    const bool fits = role == Role::sender ? socket.sends(packet.transport, ends.local, ends.remote)
+                                           : socket.accepts(packet.transport, ends.local, ends.remote);
+    return fits && (socket.local.address == ends.local.address || addresses_.contains(ends.local.address, time));
+}
+
 /// Is a packet between these two ends, of which the local one has this role, the application's, or could it be?
 Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
                           const PortSet& ports) {
     bool in_afterlife = false;
     bool in_bind = false;
     for (const Claim& claim : ports.claims(ends.local.port)) {
-        const bool fits = role == Role::sender ? claim.socket.sends(packet.transport, ends.local, ends.remote)
-                                               : claim.socket.accepts(packet.transport, ends.local, ends.remote);
-        if (time < claim.birth || !fits) continue;
+        if (time < claim.birth || !fits(claim, packet, role, ends, time)) continue;
         const Timestamp end = role == Role::sender ? std::max(claim.death, claim.silence) : claim.death;
         if (time <= end && !claim.provisional) return Verdict::ours;
         in_afterlife |= claim.has_afterlife_at(time);
@@ -69,7 +76,7 @@ Verdict Classifier::judge_error(const ParsedPacket& error, Direction direction, 
     if (direction != Direction::outgoing) {
         for (const Claim& claim : ports.claims(sender.port))
             if (claim.birth <= time && !claim.provisional && (claim.alive() || time - claim.death <= kErrorPatience) &&
-                claim.socket.sends(error.transport, sender, receiver))
+                fits(claim, error, Role::sender, {sender, receiver}, time))
                 return Verdict::ours;
         verdict = judge(error, Role::sender, {sender, receiver}, time, ports);
     }

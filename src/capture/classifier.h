@@ -5,6 +5,7 @@
 
 #include <unordered_map>
 
+#include "capture/host_addresses.h"
 #include "capture/packet.h"
 #include "ports/port_set.h"
 
@@ -23,8 +24,9 @@ public:
     /// Strangers' connections that are remembered. When there are more, no dead socket has an afterlife for a while.
     static constexpr std::size_t kMaxSuccessors = 1 << 14;
 
-    /// `icmp_errors`: whether ICMP errors belong to whom they quote; else they are foreign.
-    explicit Classifier(bool icmp_errors = false) : icmp_errors_(icmp_errors) {}
+    /// `addresses`: borrowed. `icmp_errors`: whether ICMP errors belong to whom they quote; else they are foreign.
+    explicit Classifier(HostAddresses& addresses, bool icmp_errors = false)
+        : addresses_(addresses), icmp_errors_(icmp_errors) {}
 
     /// `undecided`: only a connect whose port is not known yet may own it; ask again with the next snapshot.
     Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports);
@@ -41,11 +43,13 @@ private:
 
     enum class Role : std::uint8_t { sender, receiver };
 
+    bool fits(const Claim& claim, const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time);
     Verdict judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time, const PortSet& ports);
     Verdict judge_error(const ParsedPacket& error, Direction direction, Timestamp time, const PortSet& ports);
     bool is_successor(const Connection& ends, Timestamp time) const;
     void add_successor(const Connection& ends, Timestamp time);
 
+    HostAddresses& addresses_;
     const bool icmp_errors_;
     std::unordered_map<Connection, Timestamp, Hash> successors_;  // since when
     Timestamp too_many_until_ = kAlways;

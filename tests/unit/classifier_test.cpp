@@ -30,9 +30,11 @@ PortSet set_pending(const std::string& remote, Timestamp opened = kAlways) {
     return set;
 }
 
+HostAddresses any_address;
+
 /// By a classifier that has seen nothing before.
 Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
-    return Classifier().classify(packet, direction, time, ports);
+    return Classifier(any_address).classify(packet, direction, time, ports);
 }
 
 constexpr auto kIn = Direction::incoming;
@@ -226,7 +228,7 @@ TEST(Classifier, ADeadUdpSocketHasNoLatePackets) {
 
 TEST(Classifier, ASynEndsTheAfterlifeBetweenItsEndsAlone) {
     const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
-    Classifier classifier;
+    Classifier classifier(any_address);
     const auto late = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
     EXPECT_EQ(classifier.classify(late, kIn, kDeath + 10, set), Verdict::ours);
     EXPECT_EQ(classifier.classify(syn("192.0.2.9:5000", "192.0.2.1:80"), kIn, kDeath + 20, set), Verdict::foreign);
@@ -240,7 +242,7 @@ TEST(Classifier, ASynEndsTheAfterlifeBetweenItsEndsAlone) {
 TEST(Classifier, OurOwnNextConnectionBetweenTheSameEndsIsOurs) {
     auto set = set_with(test::tcp(1, "192.0.2.1:4000", "192.0.2.9:80"), 0, kDeath);
     set.add_pending({1, 2, Transport::tcp, endpoint("192.0.2.9:80"), kDeath + 10});
-    Classifier classifier;
+    Classifier classifier(any_address);
     const auto opening = syn("192.0.2.1:4000", "192.0.2.9:80");
     EXPECT_EQ(classifier.classify(opening, kOut, kDeath + 11, set), Verdict::undecided);
     set.remove_pending(1);
@@ -251,7 +253,7 @@ TEST(Classifier, OurOwnNextConnectionBetweenTheSameEndsIsOurs) {
 
 TEST(Classifier, TooManyStrangersEndEveryAfterlife) {
     const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
-    Classifier classifier;
+    Classifier classifier(any_address);
     for (std::size_t i = 0; i <= Classifier::kMaxSuccessors; ++i) {
         const auto from = fmt::format("192.0.2.9:{}", i + 1);
         ASSERT_EQ(classifier.classify(syn(from, "192.0.2.1:80"), kIn, kDeath + 10, set), Verdict::foreign);
@@ -270,7 +272,7 @@ ParsedPacket udp_packet(const std::string& from, const std::string& to) { return
 TEST(Classifier, AnErrorThatComesHereIsTheSendersForAWhileAfterItsDeath) {
     const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
     const auto error = error_about(udp_packet("192.0.2.1:4000", "192.0.2.9:80"));
-    Classifier classifier(true);
+    Classifier classifier(any_address, true);
     for (const Timestamp time : {Timestamp{0}, kDeath, kDeath + kErrorPatience}) {
         EXPECT_EQ(classifier.classify(error, kIn, time, set), Verdict::ours);
         EXPECT_EQ(classifier.classify(error, kLoop, time, set), Verdict::ours);
@@ -284,7 +286,7 @@ TEST(Classifier, AnErrorThatComesHereIsTheSendersForAWhileAfterItsDeath) {
 TEST(Classifier, AnErrorThatWeSendIsTheReceiversInItsLife) {
     const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
     const auto error = error_about(udp_packet("192.0.2.9:80", "192.0.2.1:4000"));
-    Classifier classifier(true);
+    Classifier classifier(any_address, true);
     EXPECT_EQ(classifier.classify(error, kOut, kDeath, set), Verdict::ours);
     EXPECT_EQ(classifier.classify(error, kOut, kDeath + 1, set), Verdict::foreign);
     EXPECT_EQ(classifier.classify(error, kIn, kDeath, set), Verdict::foreign);
@@ -293,13 +295,73 @@ TEST(Classifier, AnErrorThatWeSendIsTheReceiversInItsLife) {
 TEST(Classifier, AnErrorAboutAConnectUnderWayIsUndecided) {
     const auto set = set_pending("192.0.2.9:80", 100);
     const auto error = error_about(tcp_packet("192.0.2.1:4000", "192.0.2.9:80"));
-    EXPECT_EQ(Classifier(true).classify(error, kIn, 100, set), Verdict::undecided);
-    EXPECT_EQ(Classifier(false).classify(error, kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(Classifier(any_address, true).classify(error, kIn, 100, set), Verdict::undecided);
+    EXPECT_EQ(Classifier(any_address, false).classify(error, kIn, 100, set), Verdict::foreign);
 }
 
 TEST(Classifier, ErrorsAreForeignUnlessAskedFor) {
     const auto set = set_with(test::udp(1, "192.0.2.1:4000"));
     EXPECT_EQ(classify(error_about(udp_packet("192.0.2.1:4000", "192.0.2.9:80")), kIn, 0, set), Verdict::foreign);
+}
+
+class OneAddress : public HostAddresses {
+public:
+    explicit OneAddress(const std::string& address) : address_(test::address(address)) {}
+    bool contains(const Address& address, Timestamp time) override {
+        last_time = time;
+        return address == address_;
+    }
+
+    Timestamp last_time = 0;
+
+private:
+    const Address address_;
+};
+
+TEST(Classifier, OnTheWildcardASocketHasPacketsByTheHostsAddressesAlone) {
+    OneAddress own("192.0.2.1");
+    Classifier classifier(own);
+    const PortSet set = set_with(test::tcp(1, "*:80"));
+    const auto judge = [&](const std::string& from, const std::string& to, Direction direction) {
+        return classifier.classify(tcp_packet(from, to), direction, 100, set);
+    };
+    EXPECT_EQ(judge("192.0.2.9:5000", "192.0.2.1:80", kIn), Verdict::ours);
+    EXPECT_EQ(judge("192.0.2.1:80", "192.0.2.9:5000", kOut), Verdict::ours);
+    EXPECT_EQ(own.last_time, 100);
+    // What passes through, in and out again.
+    EXPECT_EQ(judge("192.0.2.9:5000", "192.0.2.2:80", kIn), Verdict::foreign);
+    EXPECT_EQ(judge("192.0.2.9:5000", "192.0.2.2:80", kOut), Verdict::foreign);
+    EXPECT_EQ(judge("192.0.2.2:80", "192.0.2.9:5000", kIn), Verdict::foreign);
+    EXPECT_EQ(judge("192.0.2.2:80", "192.0.2.9:5000", kOut), Verdict::foreign);
+}
+
+TEST(Classifier, ASocketsOwnAddressIsNotAskedFor) {
+    OneAddress none("::1");  // as with IP_TRANSPARENT
+    const PortSet set = set_with(test::tcp(1, "192.0.2.1:80"));
+    EXPECT_EQ(Classifier(none).classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set), Verdict::ours);
+}
+
+TEST(Classifier, TheHostsAddressesGoForDeadSocketsAndBindsUnderWayToo) {
+    OneAddress own("192.0.2.1");
+    const auto here = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
+    const auto through = tcp_packet("192.0.2.9:5000", "192.0.2.2:80");
+    const PortSet dead = set_with(test::tcp(1, "*:80"), 10, 20);
+    EXPECT_EQ(Classifier(own).classify(here, kIn, 100, dead), Verdict::ours);
+    EXPECT_EQ(Classifier(own).classify(through, kIn, 100, dead), Verdict::foreign);
+    PortSet binding;
+    binding.insert({test::tcp(1, "*:80"), 10, kNever, true});
+    EXPECT_EQ(Classifier(own).classify(here, kIn, 100, binding), Verdict::undecided);
+    EXPECT_EQ(Classifier(own).classify(through, kIn, 100, binding), Verdict::foreign);
+}
+
+TEST(Classifier, AnErrorAboutWhatPassedThroughIsNotTheApplications) {
+    OneAddress own("192.0.2.1");
+    const PortSet set = set_with(test::udp(1, "*:53"));
+    auto error = packet(Transport::udp, "192.0.2.1:53", "192.0.2.9:5000");
+    error.kind = ParsedPacket::Kind::icmp_error;
+    EXPECT_EQ(Classifier(own, true).classify(error, kIn, 100, set), Verdict::ours);
+    error.source = endpoint("192.0.2.2:53");
+    EXPECT_EQ(Classifier(own, true).classify(error, kIn, 100, set), Verdict::foreign);
 }
 
 }  // namespace
