@@ -39,6 +39,11 @@ constexpr std::chrono::seconds kIdleWait{3600};  // every wake-up has a signal
 // each other so closely, it is cheaper to look for the next one than to sleep.
 constexpr std::chrono::microseconds kSoon{50};
 
+// But not where others have use for the CPU: who has yielded gets it back after a slice of some milliseconds, who has
+// slept at once.
+constexpr std::chrono::microseconds kLongYield{300};
+constexpr std::chrono::seconds kRestFromLooking{1};
+
 const sigset_t& wake_up_signals() {
     static const sigset_t signals = [] {
         sigset_t set;
@@ -180,7 +185,7 @@ void Monitor::wait_for_events() {
     if (const auto question = sensor_.next_question(); question && learning_) until = std::min(until, *question);
     if (awaited_until_) until = std::min(until, *awaited_until_);
     const auto began = Clock::now();
-    if (soon_ && look_for_events(std::min(until, began + kSoon))) return;
+    if (soon_ && began > look_again_ && look_for_events(began, std::min(until, began + kSoon))) return;
     const auto left = std::max(until - Clock::now(), Clock::duration::zero());
     const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
     const timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
@@ -188,12 +193,15 @@ void Monitor::wait_for_events() {
     soon_ = Clock::now() - began < kSoon;
 }
 
-/// Without sleeping, but whoever else wants this CPU goes first.
-bool Monitor::look_for_events(Clock::time_point until) {
+/// Without sleeping; whoever else wants this CPU goes first.
+bool Monitor::look_for_events(Clock::time_point now, Clock::time_point until) {
     constexpr timespec at_once{};
-    while (Clock::now() < until) {
+    while (now < until) {
         if (sigtimedwait(&wake_up_signals(), nullptr, &at_once) > 0) return true;
         sched_yield();
+        const auto after = Clock::now();
+        if (after - now > kLongYield) look_again_ = after + kRestFromLooking;
+        now = after;
     }
     return false;
 }

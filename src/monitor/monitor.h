@@ -61,7 +61,7 @@ private:
     void trace();
     bool done() const;
     void wait_for_events();
-    bool look_for_events(Clock::time_point until);
+    bool look_for_events(Clock::time_point now, Clock::time_point until);
     void take_orders();
     void hold_abroad(const HoldAbroad& hold);
     std::vector<Event> collect_events();
@@ -104,6 +104,7 @@ private:
     bool strict_seccomp_told_ = false;
     bool released_ = false;
     bool soon_ = false;                  // the last event came at once, and so may the next
+    Clock::time_point look_again_;       // until then nobody looks for it: others need the CPU
     std::unordered_set<pid_t> awaited_;  // attached threads that have not shown their first stop
     std::optional<Clock::time_point> awaited_until_;
 };
