@@ -47,7 +47,8 @@ void parse_and_classify(benchmark::State& state) {
         packets.push_back(tcp_packet(static_cast<std::uint16_t>(port + 1)));  // a stranger's
     }
     HostAddresses any_address;
-    Classifier classifier(any_address);
+    Translations no_nat;
+    Classifier classifier(any_address, no_nat);
     std::size_t next = 0;
     std::size_t ours = 0;
     for (auto _ : state) {

@@ -60,7 +60,8 @@ void NetworkTable::open_locked(bool home, std::uint64_t inode) {
     links_.capture.post(WatchRing{network->id,
                                   {network, &network->ring},
                                   std::shared_ptr<const Published<PortSet>>(network, &registry->snapshot()),
-                                  std::shared_ptr<HostAddresses>(network, &network->addresses)});
+                                  std::shared_ptr<HostAddresses>(network, &network->addresses),
+                                  std::shared_ptr<Translations>(network, &network->translations)});
     links_.gc.post(WatchNetwork{std::move(watch)});
     open_.emplace(network->id, network);
     if (links_.hooks) links_.hooks->capture(network->id);

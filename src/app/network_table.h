@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "capture/capture.h"
+#include "capture/conntrack.h"
 #include "capture/filter_engine.h"
 #include "capture/local_routes.h"
 #include "hooks/socket_hooks.h"
@@ -77,6 +78,7 @@ private:
         PacketRing ring;
         PortRegistry registry;
         LocalRoutes addresses;
+        Conntrack translations;
         SocketInquiry inquiry;
         const NetworkId id;
         std::uint64_t inode = 0;  // of its namespace; 0: not known

@@ -32,6 +32,7 @@ struct WatchRing {
     std::shared_ptr<PacketRing> ring;
     std::shared_ptr<const Published<PortSet>> ports;
     std::shared_ptr<HostAddresses> addresses;
+    std::shared_ptr<Translations> translations;
 };
 
 /// To capture: judge all that has arrived in that network up to now, then let go of its ring. Answered by NetworkLeft.
@@ -68,7 +69,7 @@ private:
             : watched(std::move(watch)),
               serial(serial_number),
               ports(*watched.ports),
-              classifier(*watched.addresses, icmp_errors) {}
+              classifier(*watched.addresses, *watched.translations, icmp_errors) {}
 
         const WatchRing watched;
         const std::uint32_t serial;

@@ -4,6 +4,7 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <tuple>
 
 namespace tracedump {
@@ -45,9 +46,32 @@ bool Classifier::fits(const Claim& claim, const ParsedPacket& packet, Role role,
     return fits && (socket.local.address == ends.local.address || addresses_.contains(ends.local.address, time));
 }
 
+/// The ends that its socket has, if they are others than those on the wire.
+const std::optional<Connection>& Classifier::ends_of_socket(const ParsedPacket& packet, const Connection& ends,
+                                                            Timestamp time) {
+    auto& known = known_[packet.transport];
+    if (known.size() >= kMaxKnown) known.clear();
+    Known& entry = known[ends];
+    // The next connection between these ends may be another socket's.
+    if (entry.asked == kAlways || packet.opens_connection || std::abs(time - entry.asked) > kKnownFor)
+        entry = {time, translations_.untranslated(packet.transport, ends)};
+    return entry.ends;
+}
+
 /// Is a packet between these two ends, of which the local one has this role, the application's, or could it be?
 Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
                           const PortSet& ports) {
+    const Verdict verdict = judge_untranslated(packet, role, ends, time, ports);
+    // What passes through is translated too, but to no address of ours.
+    if (verdict != Verdict::foreign || !ports.contains(ends.local.port) ||
+        !addresses_.contains(ends.local.address, time))
+        return verdict;
+    const auto& of_socket = ends_of_socket(packet, ends, time);
+    return of_socket ? judge_untranslated(packet, role, *of_socket, time, ports) : verdict;
+}
+
+Verdict Classifier::judge_untranslated(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
+                                       const PortSet& ports) {
     bool in_afterlife = false;
     bool in_bind = false;
     for (const Claim& claim : ports.claims(ends.local.port)) {

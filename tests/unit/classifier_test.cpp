@@ -31,10 +31,11 @@ PortSet set_pending(const std::string& remote, Timestamp opened = kAlways) {
 }
 
 HostAddresses any_address;
+Translations no_nat;
 
 /// By a classifier that has seen nothing before.
 Verdict classify(const ParsedPacket& packet, Direction direction, Timestamp time, const PortSet& ports) {
-    return Classifier(any_address).classify(packet, direction, time, ports);
+    return Classifier(any_address, no_nat).classify(packet, direction, time, ports);
 }
 
 constexpr auto kIn = Direction::incoming;
@@ -228,7 +229,7 @@ TEST(Classifier, ADeadUdpSocketHasNoLatePackets) {
 
 TEST(Classifier, ASynEndsTheAfterlifeBetweenItsEndsAlone) {
     const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
-    Classifier classifier(any_address);
+    Classifier classifier(any_address, no_nat);
     const auto late = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
     EXPECT_EQ(classifier.classify(late, kIn, kDeath + 10, set), Verdict::ours);
     EXPECT_EQ(classifier.classify(syn("192.0.2.9:5000", "192.0.2.1:80"), kIn, kDeath + 20, set), Verdict::foreign);
@@ -242,7 +243,7 @@ TEST(Classifier, ASynEndsTheAfterlifeBetweenItsEndsAlone) {
 TEST(Classifier, OurOwnNextConnectionBetweenTheSameEndsIsOurs) {
     auto set = set_with(test::tcp(1, "192.0.2.1:4000", "192.0.2.9:80"), 0, kDeath);
     set.add_pending({1, 2, Transport::tcp, endpoint("192.0.2.9:80"), kDeath + 10});
-    Classifier classifier(any_address);
+    Classifier classifier(any_address, no_nat);
     const auto opening = syn("192.0.2.1:4000", "192.0.2.9:80");
     EXPECT_EQ(classifier.classify(opening, kOut, kDeath + 11, set), Verdict::undecided);
     set.remove_pending(1);
@@ -253,7 +254,7 @@ TEST(Classifier, OurOwnNextConnectionBetweenTheSameEndsIsOurs) {
 
 TEST(Classifier, TooManyStrangersEndEveryAfterlife) {
     const auto set = set_with(test::tcp(1, "192.0.2.1:80"), 0, kDeath);
-    Classifier classifier(any_address);
+    Classifier classifier(any_address, no_nat);
     for (std::size_t i = 0; i <= Classifier::kMaxSuccessors; ++i) {
         const auto from = fmt::format("192.0.2.9:{}", i + 1);
         ASSERT_EQ(classifier.classify(syn(from, "192.0.2.1:80"), kIn, kDeath + 10, set), Verdict::foreign);
@@ -272,7 +273,7 @@ ParsedPacket udp_packet(const std::string& from, const std::string& to) { return
 TEST(Classifier, AnErrorThatComesHereIsTheSendersForAWhileAfterItsDeath) {
     const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
     const auto error = error_about(udp_packet("192.0.2.1:4000", "192.0.2.9:80"));
-    Classifier classifier(any_address, true);
+    Classifier classifier(any_address, no_nat, true);
     for (const Timestamp time : {Timestamp{0}, kDeath, kDeath + kErrorPatience}) {
         EXPECT_EQ(classifier.classify(error, kIn, time, set), Verdict::ours);
         EXPECT_EQ(classifier.classify(error, kLoop, time, set), Verdict::ours);
@@ -286,7 +287,7 @@ TEST(Classifier, AnErrorThatComesHereIsTheSendersForAWhileAfterItsDeath) {
 TEST(Classifier, AnErrorThatWeSendIsTheReceiversInItsLife) {
     const auto set = set_with(test::udp(1, "192.0.2.1:4000"), 0, kDeath);
     const auto error = error_about(udp_packet("192.0.2.9:80", "192.0.2.1:4000"));
-    Classifier classifier(any_address, true);
+    Classifier classifier(any_address, no_nat, true);
     EXPECT_EQ(classifier.classify(error, kOut, kDeath, set), Verdict::ours);
     EXPECT_EQ(classifier.classify(error, kOut, kDeath + 1, set), Verdict::foreign);
     EXPECT_EQ(classifier.classify(error, kIn, kDeath, set), Verdict::foreign);
@@ -295,8 +296,8 @@ TEST(Classifier, AnErrorThatWeSendIsTheReceiversInItsLife) {
 TEST(Classifier, AnErrorAboutAConnectUnderWayIsUndecided) {
     const auto set = set_pending("192.0.2.9:80", 100);
     const auto error = error_about(tcp_packet("192.0.2.1:4000", "192.0.2.9:80"));
-    EXPECT_EQ(Classifier(any_address, true).classify(error, kIn, 100, set), Verdict::undecided);
-    EXPECT_EQ(Classifier(any_address, false).classify(error, kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(Classifier(any_address, no_nat, true).classify(error, kIn, 100, set), Verdict::undecided);
+    EXPECT_EQ(Classifier(any_address, no_nat, false).classify(error, kIn, 100, set), Verdict::foreign);
 }
 
 TEST(Classifier, ErrorsAreForeignUnlessAskedFor) {
@@ -320,7 +321,7 @@ private:
 
 TEST(Classifier, OnTheWildcardASocketHasPacketsByTheHostsAddressesAlone) {
     OneAddress own("192.0.2.1");
-    Classifier classifier(own);
+    Classifier classifier(own, no_nat);
     const PortSet set = set_with(test::tcp(1, "*:80"));
     const auto judge = [&](const std::string& from, const std::string& to, Direction direction) {
         return classifier.classify(tcp_packet(from, to), direction, 100, set);
@@ -338,7 +339,8 @@ TEST(Classifier, OnTheWildcardASocketHasPacketsByTheHostsAddressesAlone) {
 TEST(Classifier, ASocketsOwnAddressIsNotAskedFor) {
     OneAddress none("::1");  // as with IP_TRANSPARENT
     const PortSet set = set_with(test::tcp(1, "192.0.2.1:80"));
-    EXPECT_EQ(Classifier(none).classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set), Verdict::ours);
+    EXPECT_EQ(Classifier(none, no_nat).classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set),
+              Verdict::ours);
 }
 
 TEST(Classifier, TheHostsAddressesGoForDeadSocketsAndBindsUnderWayToo) {
@@ -346,12 +348,12 @@ TEST(Classifier, TheHostsAddressesGoForDeadSocketsAndBindsUnderWayToo) {
     const auto here = tcp_packet("192.0.2.9:5000", "192.0.2.1:80");
     const auto through = tcp_packet("192.0.2.9:5000", "192.0.2.2:80");
     const PortSet dead = set_with(test::tcp(1, "*:80"), 10, 20);
-    EXPECT_EQ(Classifier(own).classify(here, kIn, 100, dead), Verdict::ours);
-    EXPECT_EQ(Classifier(own).classify(through, kIn, 100, dead), Verdict::foreign);
+    EXPECT_EQ(Classifier(own, no_nat).classify(here, kIn, 100, dead), Verdict::ours);
+    EXPECT_EQ(Classifier(own, no_nat).classify(through, kIn, 100, dead), Verdict::foreign);
     PortSet binding;
     binding.insert({test::tcp(1, "*:80"), 10, kNever, true});
-    EXPECT_EQ(Classifier(own).classify(here, kIn, 100, binding), Verdict::undecided);
-    EXPECT_EQ(Classifier(own).classify(through, kIn, 100, binding), Verdict::foreign);
+    EXPECT_EQ(Classifier(own, no_nat).classify(here, kIn, 100, binding), Verdict::undecided);
+    EXPECT_EQ(Classifier(own, no_nat).classify(through, kIn, 100, binding), Verdict::foreign);
 }
 
 TEST(Classifier, AnErrorAboutWhatPassedThroughIsNotTheApplications) {
@@ -359,9 +361,76 @@ TEST(Classifier, AnErrorAboutWhatPassedThroughIsNotTheApplications) {
     const PortSet set = set_with(test::udp(1, "*:53"));
     auto error = packet(Transport::udp, "192.0.2.1:53", "192.0.2.9:5000");
     error.kind = ParsedPacket::Kind::icmp_error;
-    EXPECT_EQ(Classifier(own, true).classify(error, kIn, 100, set), Verdict::ours);
+    EXPECT_EQ(Classifier(own, no_nat, true).classify(error, kIn, 100, set), Verdict::ours);
     error.source = endpoint("192.0.2.2:53");
-    EXPECT_EQ(Classifier(own, true).classify(error, kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(Classifier(own, no_nat, true).classify(error, kIn, 100, set), Verdict::foreign);
+}
+
+/// 203.0.113.1:80 is translated to 192.0.2.9:8080 on the way.
+class OneTranslation : public Translations {
+public:
+    std::optional<Connection> untranslated(Transport, const Connection& on_the_wire) override {
+        ++asked;
+        if (!is_there || on_the_wire.remote != endpoint("192.0.2.9:8080")) return std::nullopt;
+        return Connection{on_the_wire.local, endpoint("203.0.113.1:80")};
+    }
+
+    bool is_there = true;
+    int asked = 0;
+};
+
+TEST(Classifier, ATranslatedConnectionIsItsSockets) {
+    OneTranslation nat;
+    Classifier classifier(any_address, nat);
+    const PortSet set = set_with(test::tcp(1, "192.0.2.1:5000", "203.0.113.1:80"), 100, 200);
+    const auto sent = tcp_packet("192.0.2.1:5000", "192.0.2.9:8080");
+    const auto received = tcp_packet("192.0.2.9:8080", "192.0.2.1:5000");
+    EXPECT_EQ(classifier.classify(sent, kOut, 150, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(received, kIn, 150, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(sent, kOut, 99, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.1:5000", "192.0.2.8:8080"), kOut, 150, set), Verdict::foreign);
+}
+
+TEST(Classifier, TranslationsAreAskedForOnceASecondAndForEachConnection) {
+    OneTranslation nat;
+    Classifier classifier(any_address, nat);
+    const PortSet set = set_with(test::tcp(1, "192.0.2.1:5000", "203.0.113.1:80"));
+    auto sent = tcp_packet("192.0.2.1:5000", "192.0.2.9:8080");
+    nat.is_there = false;
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(classifier.classify(sent, kOut, 100, set), Verdict::foreign);
+    EXPECT_EQ(nat.asked, 1);
+    nat.is_there = true;
+    sent.opens_connection = true;
+    EXPECT_EQ(classifier.classify(sent, kOut, 200, set), Verdict::ours);
+    sent.opens_connection = false;
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(classifier.classify(sent, kOut, 300, set), Verdict::ours);
+    EXPECT_EQ(nat.asked, 2);
+    nat.is_there = false;
+    EXPECT_EQ(classifier.classify(sent, kOut, 200 + Classifier::kKnownFor + 1, set), Verdict::foreign);
+    EXPECT_EQ(nat.asked, 3);
+}
+
+TEST(Classifier, NobodyIsAskedAboutWhatPassesOrIsPlain) {
+    OneTranslation nat;
+    OneAddress own("192.0.2.1");
+    Classifier classifier(own, nat);
+    const PortSet set = set_with(test::tcp(1, "*:80"));
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:80"), kIn, 100, set), Verdict::ours);
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:5000", "192.0.2.2:80"), kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.9:5000", "192.0.2.1:81"), kIn, 100, set), Verdict::foreign);
+    EXPECT_EQ(nat.asked, 0);
+}
+
+TEST(Classifier, WhatIsRememberedOfTranslationsIsBounded) {
+    OneTranslation nat;
+    Classifier classifier(any_address, nat);
+    const PortSet set = set_with(test::tcp(1, "192.0.2.1:5000", "203.0.113.1:80"));
+    for (std::size_t i = 0; i < 3 * Classifier::kMaxKnown; ++i) {
+        auto stranger = tcp_packet("192.0.2.1:5000", "192.0.2.8:1");
+        stranger.destination.port = static_cast<std::uint16_t>(i);
+        EXPECT_EQ(classifier.classify(stranger, kOut, 100, set), Verdict::foreign);
+    }
+    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.1:5000", "192.0.2.9:8080"), kOut, 100, set), Verdict::ours);
 }
 
 }  // namespace

@@ -1,0 +1,26 @@
+// Asks the kernel's connection tracking how it translates a connection (nfnetlink, conntrack(8)): a question of some
+// microseconds. Made in the thread that is in the network; after that, capture thread.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "capture/translations.h"
+
+struct mnl_socket;
+
+namespace tracedump {
+
+class Conntrack : public Translations {
+public:
+    /// Of the calling thread's network namespace. Where the kernel does not answer, as without CAP_NET_ADMIN, nothing
+    /// is translated.
+    Conntrack();
+
+    std::optional<Connection> untranslated(Transport transport, const Connection& on_the_wire) override;
+
+private:
+    std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> netlink_;
+};
+
+}  // namespace tracedump
