@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kSweepWithDeaths{5000};     // a net for lost multicasts
 constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death, or of a Multipath TCP flow
 constexpr milliseconds kSweepAfterExit{100};       // without deaths: let a few exits come together
-constexpr milliseconds kIdleUntilLeft{2000};       // as long as the tail of a capture may be
+// A sweep through tens of thousands of sockets takes some 0.1 s: so many times as long there is none.
+constexpr int kRestWithDeaths = 200, kRestWithoutDeaths = 20;
+constexpr milliseconds kIdleUntilLeft{2000};  // as long as the tail of a capture may be
 
 std::unique_ptr<SocketTable> open_table(bool home) {
     try {
@@ -70,11 +72,19 @@ void SocketWatch::expect_flows() {
 
 void SocketWatch::sweep_if_due(Timestamp judged_until) {
     if (Clock::now() < next_sweep_) return;
-    log_engine("gc: sweep");
-    collector_.sweep(realtime_now);
+    const bool by_sweeps_alone = !deaths_ || collector_.multipath();
+    if (Clock::now() >= rested_) {
+        log_engine("gc: sweep");
+        const auto began = Clock::now();
+        collector_.sweep(realtime_now);
+        const auto ended = Clock::now();
+        rested_ = ended + (ended - began) * (by_sweeps_alone ? kRestWithoutDeaths : kRestWithDeaths);
+    }
     registry_->forget_dead(judged_until);
-    next_sweep_ = Clock::now() + (deaths_ && !collector_.multipath() ? kSweepWithDeaths : kSweepWithoutDeaths);
+    next_sweep_ = Clock::now() + (by_sweeps_alone ? kSweepWithoutDeaths : kSweepWithDeaths);
 }
+
+void SocketWatch::sweep_soon() { next_sweep_ = rested_ = Clock::now(); }
 
 bool SocketWatch::take_idle() {
     if (home_ || !registry_->idle()) {

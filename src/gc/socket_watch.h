@@ -36,12 +36,13 @@ public:
     void expect_deaths();
 
     /// Deaths may have been missed.
-    void sweep_soon() { next_sweep_ = Clock::now(); }
+    void sweep_soon();
 
     /// The kernel may make flows of Multipath TCP connections here.
     void expect_flows();
 
-    /// Sweeps if it is time, and forgets dead claims whose packets have all been judged.
+    /// Sweeps if it is time, and the last one was not so long that it would cost too much; and forgets dead claims
+    /// whose packets have all been judged.
     void sweep_if_due(Timestamp judged_until);
 
     /// See Collector.
@@ -70,6 +71,7 @@ private:
     };
     std::vector<Dead> dead_;  // not judged yet
     Clock::time_point next_sweep_;
+    Clock::time_point rested_;  // from the last sweep
     std::optional<Clock::time_point> idle_since_;
 };
 
