@@ -47,26 +47,32 @@ bool Classifier::fits(const Claim& claim, const ParsedPacket& packet, Role role,
 }
 
 /// The ends that its socket has, if they are others than those on the wire.
-const std::optional<Connection>& Classifier::ends_of_socket(const ParsedPacket& packet, const Connection& ends,
-                                                            Timestamp time) {
+std::optional<Connection> Classifier::ends_of_socket(const ParsedPacket& packet, const Connection& ends,
+                                                     Timestamp time) {
     auto& known = known_[packet.transport];
-    if (known.size() >= kMaxKnown) known.clear();
-    Known& entry = known[ends];
+    const auto is_old = [time](Timestamp then) { return std::abs(time - then) > kKnownFor; };
+    if (known.size() >= kMaxKnown && is_old(tidied_)) {
+        std::erase_if(known, [&](const auto& entry) { return is_old(entry.second.asked); });
+        tidied_ = time;
+    }
+    const auto entry = known.find(ends);
+    if (entry == known.end() && known.size() >= kMaxKnown) return std::nullopt;
     // The next connection between these ends may be another socket's.
-    if (entry.asked == kAlways || packet.opens_connection || std::abs(time - entry.asked) > kKnownFor)
-        entry = {time, translations_.untranslated(packet.transport, ends)};
-    return entry.ends;
+    if (entry != known.end() && !packet.opens_connection && !is_old(entry->second.asked)) return entry->second.ends;
+    const auto answer = translations_.untranslated(packet.transport, ends);
+    known.insert_or_assign(ends, Known{time, answer});
+    return answer;
 }
 
 /// Is a packet between these two ends, of which the local one has this role, the application's, or could it be?
 Verdict Classifier::judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
                           const PortSet& ports) {
     const Verdict verdict = judge_untranslated(packet, role, ends, time, ports);
-    // What passes through is translated too, but to no address of ours.
+    // What passes through by others' addresses is nobody's here.
     if (verdict != Verdict::foreign || !ports.contains(ends.local.port) ||
         !addresses_.contains(ends.local.address, time))
         return verdict;
-    const auto& of_socket = ends_of_socket(packet, ends, time);
+    const auto of_socket = ends_of_socket(packet, ends, time);
     return of_socket ? judge_untranslated(packet, role, *of_socket, time, ports) : verdict;
 }
 

@@ -27,7 +27,8 @@ public:
     /// Strangers' connections that are remembered. When there are more, no dead socket has an afterlife for a while.
     static constexpr std::size_t kMaxSuccessors = 1 << 14;
 
-    /// How many connections are remembered to be translated, or not, and for how long.
+    /// How many connections are remembered to be translated, or not, and for how long. Of more, none is asked for: they
+    /// count as not translated.
     static constexpr std::size_t kMaxKnown = 1 << 12;
     static constexpr Timestamp kKnownFor = kNanosPerSecond;
 
@@ -50,7 +51,7 @@ private:
     Verdict judge(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time, const PortSet& ports);
     Verdict judge_untranslated(const ParsedPacket& packet, Role role, const Connection& ends, Timestamp time,
                                const PortSet& ports);
-    const std::optional<Connection>& ends_of_socket(const ParsedPacket& packet, const Connection& ends, Timestamp time);
+    std::optional<Connection> ends_of_socket(const ParsedPacket& packet, const Connection& ends, Timestamp time);
     Verdict judge_error(const ParsedPacket& error, Direction direction, Timestamp time, const PortSet& ports);
     bool is_successor(const Connection& ends, Timestamp time) const;
     void add_successor(const Connection& ends, Timestamp time);
@@ -62,10 +63,11 @@ private:
     Timestamp too_many_until_ = kAlways;
 
     struct Known {
-        Timestamp asked = kAlways;
+        Timestamp asked = 0;
         std::optional<Connection> ends;
     };
     std::map<Transport, std::unordered_map<Connection, Known, Hash>> known_;  // by the ends on the wire
+    Timestamp tidied_ = 0;
 };
 
 }  // namespace tracedump

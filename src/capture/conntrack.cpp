@@ -6,7 +6,9 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -38,6 +40,11 @@ void put_address(nlmsghdr* header, const Address& address, std::uint16_t v4, std
     else
         mnl_attr_put(header, v6, bytes.size(), bytes.data());
 }
+
+// Modules may be loaded while we run, as by the first container.
+constexpr std::chrono::seconds kLookInterval{1};
+
+bool exists(const char* path) { return access(path, F_OK) == 0; }
 
 nlmsghdr* question_about(Transport transport, const Tuple& tuple, char* buffer) {
     nlmsghdr* header = mnl_nlmsg_put_header(buffer);
@@ -110,16 +117,32 @@ Conntrack::Conntrack() : netlink_(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEX
     if (!netlink_) log_engine("conntrack: {}; connections count as not translated", errno_text(errno));
 }
 
+/// Whoever asks loads the modules that are to answer, and waits for that (nfnetlink_rcv_msg in
+/// net/netfilter/nfnetlink.c): we do not ask where they are missing. Of what is built in there is no module to be seen.
+bool Conntrack::is_loaded() {
+    if (loaded_ || std::chrono::steady_clock::now() < look_again_) return loaded_;
+    look_again_ = std::chrono::steady_clock::now() + kLookInterval;
+    loaded_ = exists("/proc/sys/net/netfilter/nf_conntrack_count") &&
+              (exists("/sys/module/nf_conntrack_netlink") || !exists("/sys/module/nf_conntrack/initstate"));
+    return loaded_;
+}
+
 std::optional<Connection> Conntrack::untranslated(Transport transport, const Connection& on_the_wire) {
-    if (!netlink_) return std::nullopt;
+    if (!netlink_ || !is_loaded()) return std::nullopt;
     const Tuple coming{on_the_wire.remote, on_the_wire.local};
     std::array<char, 8192> buffer;
-    const nlmsghdr* question = question_about(transport, coming, buffer.data());
+    nlmsghdr* question = question_about(transport, coming, buffer.data());
+    question->nlmsg_seq = ++last_question_;
     if (mnl_socket_sendto(netlink_.get(), question, question->nlmsg_len) < 0) return std::nullopt;
     // The kernel has answered before sendto returned; with an error if it tracks no such connection.
     const ssize_t length = recv(mnl_socket_get_fd(netlink_.get()), buffer.data(), buffer.size(), MSG_DONTWAIT);
     std::optional<Tracked> tracked;
-    if (length > 0) mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, read_answer, &tracked);
+    if (length > 0 &&
+        mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), last_question_, 0, read_answer, &tracked) < 0 &&
+        errno != ENOENT) {
+        log_engine("conntrack: {}; connections count as not translated", errno_text(errno));
+        netlink_.reset();
+    }
     if (!tracked) return std::nullopt;
     // One that this host began is answered so on the wire; one that began elsewhere came so.
     const Connection ends = coming == tracked->reply

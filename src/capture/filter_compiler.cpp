@@ -319,16 +319,15 @@ void widen(Ranges& ranges, std::size_t limit) {
 }
 
 FilterProgram compile_filter(FilterSpec spec, std::uint32_t snaplen, std::size_t max_instructions, bool icmp_errors) {
-    // A port costs two instructions and a little, one for each end, a range of them twice as much. What has to be
-    // widened is all ranges soon: start from what can fit, so that a large set is not assembled in vain.
-    const bool fits = spec.ports.size() <= max_instructions / 2;
-    std::size_t limit = max_instructions / (fits ? 2 : 4);
+    // A port costs two instructions and a little, one for each end, a range of them twice as much: start from what can
+    // fit, and go on from what it came to, so that a large set is not assembled often in vain.
+    std::size_t limit = max_instructions / 2;
     for (;;) {
         widen(spec.ports, std::max<std::size_t>(limit, 1));
         widen(spec.remotes, std::max<std::size_t>(limit / 4, 1));
         auto instructions = assemble(spec, snaplen, icmp_errors);
         if (instructions.size() <= max_instructions) return {std::move(spec), std::move(instructions)};
-        limit = limit * 9 / 10;
+        limit = std::min(spec.ports.size(), limit) * max_instructions / instructions.size() * 19 / 20;
     }
 }
 

@@ -15,6 +15,10 @@ public:
 
     /// Whether a packet of `time` may have been to or from a socket here by `address`. Capture thread.
     virtual bool contains(const Address&, Timestamp) { return true; }
+
+    /// Readable when they change, and hear() is to be called soon: from then on what is gone is gone. -1: never.
+    virtual int fd() const { return -1; }
+    virtual void hear() {}
 };
 
 }  // namespace tracedump

@@ -1,14 +1,17 @@
 #include "capture/local_routes.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
-#include <set>
+#include <span>
+#include <utility>
 
 #include "util/error.h"
 #include "util/log.h"
@@ -27,6 +30,9 @@ constexpr Kind kKinds[] = {
 // How long a route that is gone is kept: longer than any packet waits to be judged.
 constexpr Timestamp kMemory = 60 * kNanosPerSecond;
 
+// A packet that is so much older than what was heard last is not old: the clock was set back.
+constexpr Timestamp kClockStep = 30 * kNanosPerSecond;
+
 constexpr int kAttempts = 5;  // to read a table that changes meanwhile
 
 constexpr int kMappedBits = 96;  // in front of an IPv4 address
@@ -38,27 +44,37 @@ Address network_of(const Address& address, int length) {
     return Address::v6(bytes);
 }
 
-int read_attribute(const nlattr* attribute, void* data) {
-    auto& bytes = *static_cast<std::array<std::uint8_t, 16>*>(data);
-    if (mnl_attr_get_type(attribute) == RTA_DST)
-        std::memcpy(bytes.data(), mnl_attr_get_payload(attribute),
-                    std::min<std::size_t>(bytes.size(), mnl_attr_get_payload_len(attribute)));
-    return MNL_CB_OK;
-}
+struct Attributes {
+    std::array<std::uint8_t, 16> destination{};  // none for 0.0.0.0/0 or ::/0
+    std::uint32_t table = 0, device = 0, metric = 0, source = 0;
+};
 
-/// A message about a route of one of our kinds; the route's destination.
-std::optional<std::pair<int, Address>> destination_of(const nlmsghdr* header) {
-    if (header->nlmsg_type != RTM_NEWROUTE && header->nlmsg_type != RTM_DELROUTE) return std::nullopt;
-    if (mnl_nlmsg_get_payload_len(header) < sizeof(rtmsg)) return std::nullopt;
-    const auto& route = *static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
-    if ((route.rtm_flags & RTM_F_CLONED) != 0 || std::none_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) {
-            return k.family == route.rtm_family && k.type == route.rtm_type;
-        }))
-        return std::nullopt;
-    std::array<std::uint8_t, 16> bytes{};  // none for 0.0.0.0/0 or ::/0
-    mnl_attr_parse(header, sizeof route, read_attribute, &bytes);
-    if (route.rtm_family == AF_INET6) return std::pair(int{route.rtm_dst_len}, Address::v6(bytes));
-    return std::pair(kMappedBits + route.rtm_dst_len, Address::v4(std::span<const std::uint8_t>(bytes).first<4>()));
+int read_attribute(const nlattr* attribute, void* data) {
+    auto& attributes = *static_cast<Attributes*>(data);
+    const auto number = [&](std::uint32_t& into) {
+        if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0) into = mnl_attr_get_u32(attribute);
+    };
+    switch (mnl_attr_get_type(attribute)) {
+        case RTA_DST:
+            std::memcpy(attributes.destination.data(), mnl_attr_get_payload(attribute),
+                        std::min<std::size_t>(attributes.destination.size(), mnl_attr_get_payload_len(attribute)));
+            break;
+        case RTA_TABLE:
+            number(attributes.table);
+            break;
+        case RTA_OIF:
+            number(attributes.device);
+            break;
+        case RTA_PRIORITY:
+            number(attributes.metric);
+            break;
+        case RTA_PREFSRC:
+            number(attributes.source);
+            break;
+        default:
+            break;
+    }
+    return MNL_CB_OK;
 }
 
 /// An error that says: this kernel has no such family. Nor does anyone have an address of it then.
@@ -68,23 +84,42 @@ bool lacks_family(const nlmsghdr* header) {
     return errno == EOPNOTSUPP || errno == EAFNOSUPPORT;
 }
 
-struct Change {
-    std::pair<int, Address> prefix;
-    bool gone = false;
-};
-
-int notice(const nlmsghdr* header, void* data) {
-    if (const auto prefix = destination_of(header))
-        static_cast<std::vector<Change>*>(data)->push_back({*prefix, header->nlmsg_type == RTM_DELROUTE});
-    return MNL_CB_OK;
+/// A router's other routes may change a thousand times a second. Netlink messages are filtered as packets are.
+bool listen_to_our_kinds(int socket) {
+    constexpr std::uint32_t kTypeAt = sizeof(nlmsghdr) + offsetof(rtmsg, rtm_type);
+    static_assert(RTN_BROADCAST == RTN_LOCAL + 1 && RTN_ANYCAST == RTN_LOCAL + 2);
+    sock_filter instructions[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kTypeAt),
+                                  BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, RTN_LOCAL, 0, 2),
+                                  BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, RTN_ANYCAST, 1, 0),
+                                  BPF_STMT(BPF_RET | BPF_K, UINT32_MAX), BPF_STMT(BPF_RET | BPF_K, 0)};
+    const sock_fprog program{std::size(instructions), instructions};
+    return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
 }  // namespace
 
+/// If the message is about one of our kinds.
+std::optional<LocalRoutes::Route> LocalRoutes::route_in(const nlmsghdr* message) {
+    if (message->nlmsg_type != RTM_NEWROUTE && message->nlmsg_type != RTM_DELROUTE) return std::nullopt;
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(rtmsg)) return std::nullopt;
+    const auto& route = *static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+    if ((route.rtm_flags & RTM_F_CLONED) != 0 || std::none_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) {
+            return k.family == route.rtm_family && k.type == route.rtm_type;
+        }))
+        return std::nullopt;
+    Attributes attributes;
+    mnl_attr_parse(message, sizeof route, read_attribute, &attributes);
+    const std::span<const std::uint8_t, 16> bytes(attributes.destination);
+    const Prefix prefix = route.rtm_family == AF_INET
+                              ? Prefix(kMappedBits + route.rtm_dst_len, Address::v4(bytes.first<4>()))
+                              : Prefix(route.rtm_dst_len, Address::v6(bytes));
+    return Route{prefix, {attributes.table, attributes.device, attributes.metric, attributes.source}};
+}
+
 LocalRoutes::LocalRoutes()
     : changes_(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK), mnl_socket_close),
       questions_(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC), mnl_socket_close) {
-    if (!changes_ || !questions_ ||
+    if (!changes_ || !questions_ || !listen_to_our_kinds(mnl_socket_get_fd(changes_.get())) ||
         mnl_socket_bind(changes_.get(), RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, MNL_SOCKET_AUTOPID) != 0 ||
         mnl_socket_bind(questions_.get(), 0, MNL_SOCKET_AUTOPID) != 0) {
         log_engine("local routes: {}; all addresses count as the host's", errno_text(errno));
@@ -95,87 +130,101 @@ LocalRoutes::LocalRoutes()
     // net/ipv4/fib_frontend.c); else we do.
     int strictly = 1;
     mnl_socket_setsockopt(questions_.get(), NETLINK_GET_STRICT_CHK, &strictly, sizeof strictly);
+    ask_for_all();
 }
 
 bool LocalRoutes::contains(const Address& address, Timestamp time) {
-    if (!changes_ || (address == last_ && time <= last_until_)) return true;
     // To a group anyone may listen; and a host that has no address yet sends from the wildcard (RFC 2131, 4.1).
-    if (address.is_group() || address.is_wildcard() || covers(address, time)) return true;
-    if (time <= known_until_) return !known_;
-    const Timestamp now = realtime_now();
-    if (!hear_of_changes() || !known_) ask_for_all();
-    known_until_ = now;
-    return !known_ || covers(address, time);
+    if (!changes_ || address.is_group() || address.is_wildcard()) return true;
+    if (time > heard_until_ || time < heard_until_ - kClockStep) hear();
+    return !known_ || address == last_ || covers(address, time);
 }
 
 bool LocalRoutes::covers(const Address& address, Timestamp time) {
     // From the longest prefixes on: there are few lengths.
-    for (auto route = routes_.rbegin(); route != routes_.rend();) {
-        const int length = route->first.first;
-        const auto found = routes_.find({length, network_of(address, length)});
-        if (found != routes_.end() && time <= found->second) {
-            last_ = address;
-            last_until_ = found->second;
+    for (auto prefix = prefixes_.rbegin(); prefix != prefixes_.rend();) {
+        const int length = prefix->first.first;
+        const auto found = prefixes_.find({length, network_of(address, length)});
+        if (found != prefixes_.end() && found->second.holds(time)) {
+            if (!found->second.routes.empty()) last_ = address;
             return true;
         }
-        route = std::make_reverse_iterator(routes_.lower_bound({length, Address()}));
+        prefix = std::make_reverse_iterator(prefixes_.lower_bound({length, Address()}));
     }
     return false;
 }
 
-/// Whether they tell what there is now. What has come and gone since the last look was there for some packets.
-bool LocalRoutes::hear_of_changes() {
+int LocalRoutes::notice(const nlmsghdr* message, void* self) {
+    auto& routes = *static_cast<LocalRoutes*>(self);
+    const auto route = route_in(message);
+    if (!route) return MNL_CB_OK;
+    routes.last_.reset();
+    if (message->nlmsg_type == RTM_NEWROUTE)
+        routes.prefixes_[route->prefix].routes.insert(route->id);
+    else
+        routes.remove(*route, realtime_now());
+    return MNL_CB_OK;
+}
+
+/// It has been there up to now, whether or not we have heard of that.
+void LocalRoutes::remove(const Route& route, Timestamp now) {
+    Known& known = prefixes_[route.prefix];
+    known.routes.erase(route.id);
+    known.until = now;
+    if (known.routes.empty()) log_engine("local routes: {} is gone", to_text(Endpoint{route.prefix.second, 0}));
+}
+
+int LocalRoutes::fd() const { return changes_ ? mnl_socket_get_fd(changes_.get()) : -1; }
+
+void LocalRoutes::hear() {
+    if (!changes_) return;
+    heard_until_ = realtime_now();
     bool complete = true;
-    std::vector<Change> changes;
     std::array<char, 8192> buffer;
     for (;;) {
-        const ssize_t length = recv(mnl_socket_get_fd(changes_.get()), buffer.data(), buffer.size(), 0);
+        const ssize_t length = recv(fd(), buffer.data(), buffer.size(), 0);
         if (length < 0 && errno == EINTR) continue;
         if (length < 0 && errno == ENOBUFS) {  // netlink(7): messages were dropped
             complete = false;
             continue;
         }
         if (length <= 0) break;
-        mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, notice, &changes);
+        mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, notice, this);
     }
-    const Timestamp now = realtime_now();
-    for (const Change& change : changes) {
-        routes_.insert_or_assign(change.prefix, change.gone ? now : kNever);
-        complete = complete && !change.gone;  // another device may have it too
-    }
-    if (!changes.empty()) last_until_ = kAlways;
-    return complete;
+    if (!complete) ask_for_all();
+    const Timestamp old = realtime_now() - kMemory;
+    std::erase_if(prefixes_, [&](const auto& entry) { return !entry.second.holds(old); });
 }
 
 void LocalRoutes::ask_for_all() {
-    std::set<Prefix> there;
+    std::map<Prefix, std::set<RouteId>> there;
     for (const Kind& kind : kKinds) {
         const auto routes = list(kind.family, kind.type);
-        if (!routes && known_) log_engine("local routes: {}; all addresses count as the host's", errno_text(errno));
+        if (!routes && !std::exchange(refusal_told_, true))
+            log_engine("local routes: {}; all addresses count as the host's", errno_text(errno));
         known_ = routes.has_value();
         if (!known_) return;
-        there.insert(routes->begin(), routes->end());
+        for (const Route& route : *routes) there[route.prefix].insert(route.id);
     }
     const Timestamp now = realtime_now();
-    std::erase_if(routes_, [&](const auto& route) { return route.second < now - kMemory; });
-    for (auto& [prefix, until] : routes_)
-        if (until == kNever && !there.contains(prefix)) until = now;
-    for (const Prefix& prefix : there) routes_.insert_or_assign(prefix, kNever);
-    last_until_ = kAlways;
+    for (auto& [prefix, known] : prefixes_)
+        if (!known.routes.empty() && !there.contains(prefix)) known = {{}, now};
+    for (auto& [prefix, ids] : there) prefixes_[prefix].routes = std::move(ids);
+    last_.reset();
 }
 
 /// Nothing if the kernel refuses.
-std::optional<std::vector<LocalRoutes::Prefix>> LocalRoutes::list(int family, int type) {
+std::optional<std::vector<LocalRoutes::Route>> LocalRoutes::list(int family, int type) {
     std::array<char, 32768> buffer;
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
         nlmsghdr* question = mnl_nlmsg_put_header(buffer.data());
         question->nlmsg_type = RTM_GETROUTE;
         question->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-        auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(question, sizeof(rtmsg)));
-        route->rtm_family = static_cast<unsigned char>(family);
-        route->rtm_type = static_cast<unsigned char>(type);
+        auto* wanted = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(question, sizeof(rtmsg)));
+        wanted->rtm_family = static_cast<unsigned char>(family);
+        wanted->rtm_type = static_cast<unsigned char>(type);
         if (mnl_socket_sendto(questions_.get(), question, question->nlmsg_len) < 0) return std::nullopt;
-        std::vector<Prefix> found;
+        std::vector<Route> found;
         bool changed_meanwhile = false;
         for (bool done = false; !done;) {
             const ssize_t length = mnl_socket_recvfrom(questions_.get(), buffer.data(), buffer.size());
@@ -186,7 +235,7 @@ std::optional<std::vector<LocalRoutes::Prefix>> LocalRoutes::list(int family, in
                 changed_meanwhile |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
                 done |= message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR;
                 if (message->nlmsg_type == NLMSG_ERROR && !lacks_family(message)) return std::nullopt;
-                if (const auto prefix = destination_of(message)) found.push_back(*prefix);
+                if (const auto route = route_in(message)) found.push_back(*route);
             }
         }
         if (!changed_meanwhile) return found;

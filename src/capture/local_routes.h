@@ -1,19 +1,24 @@
 // The addresses that the kernel delivers to sockets of this host: the destinations of its routes of type local,
 // broadcast and anycast, in all routing tables (rtnetlink(7); whole prefixes too, as 127.0.0.0/8, or those of a
-// transparent proxy). It asks for them when a packet has another address than those it knows, and listens for changes,
-// which the kernel tells before the change is over: what was told by then holds for every packet from before.
+// transparent proxy). The kernel tells of each change before the change is over; it is listened to at once, and when a
+// packet is judged that is newer than what was heard so far: what is known then is what was there when the packet came.
+// But it does not tell when something went: that is taken to be when it is heard of.
 // Made in the thread that is in the network; after that, capture thread.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "capture/host_addresses.h"
 
 struct mnl_socket;
+struct nlmsghdr;
 
 namespace tracedump {
 
@@ -25,23 +30,40 @@ public:
     /// An address that was taken away is remembered for the packets from before.
     bool contains(const Address& address, Timestamp time) override;
 
+    int fd() const override;
+    void hear() override;
+
 private:
     using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
-    using Prefix = std::pair<int, Address>;  // its length, in bits of the IPv6 form
+    using Prefix = std::pair<int, Address>;        // its length, in bits of the IPv6 form
+    using RouteId = std::array<std::uint32_t, 4>;  // table, device, metric, preferred IPv4 source
+
+    struct Route {
+        Prefix prefix;
+        RouteId id{};
+    };
+    struct Known {
+        std::set<RouteId> routes;
+        Timestamp until = kAlways;  // when the last of them went
+
+        bool holds(Timestamp time) const { return !routes.empty() || time <= until; }
+    };
+
+    static std::optional<Route> route_in(const nlmsghdr* message);
+    static int notice(const nlmsghdr* message, void* self);
 
     bool covers(const Address& address, Timestamp time);
-    bool hear_of_changes();
     void ask_for_all();
-    std::optional<std::vector<Prefix>> list(int family, int type);
+    void remove(const Route& route, Timestamp now);
+    std::optional<std::vector<Route>> list(int family, int type);
 
     Socket changes_;
     Socket questions_;
-    std::map<Prefix, Timestamp> routes_;  // until when there was such a route
-    bool known_ = false;                  // routes_ was read without an error
-    Timestamp known_until_ = kAlways;     // all changes up to then have been heard of
-    // The last address that was found, as the next packet's is most often.
-    Address last_;
-    Timestamp last_until_ = kAlways;
+    std::map<Prefix, Known> prefixes_;
+    bool known_ = false;  // prefixes_ was read without an error
+    bool refusal_told_ = false;
+    Timestamp heard_until_ = kAlways;  // all changes up to then
+    std::optional<Address> last_;      // that was found, as the next packet's is most often
 };
 
 }  // namespace tracedump

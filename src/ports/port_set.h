@@ -1,6 +1,6 @@
 // The set of ports, with every claim to them, that belongs to the application at one moment. A value: the registry
 // changes its own, and who wants to read gets a copy that nobody changes, a snapshot, and needs no lock. A copy costs
-// 64 pointers; groups, pages and slots are shared until they change, which costs 32 pointers for each of them, and are
+// 64 shared pointers; groups, pages and slots are shared until they change, which costs 32 for each of them, and are
 // changed in place from then until the next copy.
 #pragma once
 

@@ -1,6 +1,7 @@
 // A value that one side changes and the other side reads at full speed, as snapshots: the port set. A snapshot is made
 // when somebody looks after a change, not at each change: a burst of changes between two looks costs one copy.
-// A reader keeps a Reader, which asks one atomic counter whether there is anything new and takes the lock only then.
+// A reader keeps a Reader, which asks one atomic counter whether there is anything new and only then takes the lock,
+// and waits for the change that may be under way.
 #pragma once
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace tracedump {
 
@@ -54,9 +56,10 @@ public:
 
     private:
         void refresh() {
+            Pointer old;  // goes when the lock does not hold up anybody any more
             std::lock_guard lock(source_.mutex_);
             generation_ = source_.generation_.load(std::memory_order_relaxed);
-            value_ = source_.load_locked();
+            old = std::exchange(value_, source_.load_locked());
         }
 
         const Published& source_;

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from harness import DEADLINE, FAR, FAR6, HERE, NEAR, NEAR6, expect_same, main, socket_in
+from harness import DEADLINE, FAR, FAR6, HERE, NEAR, NEAR6, expect_same, main, socket_in, wait_for
 
 BEYOND, BEYOND6 = "10.78.0.2", "fd78::2"
 PORT = "7000"
@@ -126,4 +126,28 @@ def new_address(lab):
     expect_same(packets, traced.packets())
 
 
-main(routed, bridged, new_address)
+def moved_address(lab):
+    """An address of this host moves to the one behind it: what goes there from then on passes through."""
+    with beyond(lab, "10.78.0.2", BEYOND6) as name:
+        subprocess.run(["ip", "netns", "exec", lab.near, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+        ip(lab.near, "address", "add", "10.78.0.1/24", "dev", "veth1")
+        ip(lab.near, "address", "add", "10.79.0.1/32", "dev", "veth1")
+        ip(lab.far, "route", "add", "10.79.0.1", "via", NEAR)
+        ip(name, "route", "add", "10.77.0.0/24", "via", "10.78.0.1")
+        server = echo_server(lab, lab.near)
+        echo_server(lab, name)
+        truth = lab.truth()
+        traced = lab.attach(server, options=["--debug=4"])
+        exchange(lab, socket.AF_INET, "10.79.0.1")
+        own = truth.packets()
+        ip(lab.near, "address", "delete", "10.79.0.1/32", "dev", "veth1")
+        wait_for("the news", lambda: "10.79.0.1:0 is gone" in traced.stderr())
+        ip(name, "address", "add", "10.79.0.1/32", "dev", "veth0")
+        ip(lab.near, "route", "add", "10.79.0.1", "via", "10.78.0.2")
+        for _ in range(5):
+            exchange(lab, socket.AF_INET, "10.79.0.1")
+        traced.end()
+        expect_same(own, traced.packets())
+
+
+main(routed, bridged, new_address, moved_address)

@@ -1,13 +1,14 @@
 """Connections whose addresses this host translates (NAT), as for a container's published port: their packets have other
 ends than their socket."""
 
+import ipaddress
 import socket
 import subprocess
 import sys
 
-from harness import (DEADLINE, FAR, FAR6, HERE, HOOKED, NEAR, NEAR6, STRANGER_PORTS, expect_same, main,
-                     socket_in)
+from harness import (DEADLINE, FAR, FAR6, HERE, HOOKED, NEAR, NEAR6, expect_equal, expect_same, main, socket_in)
 from pcap import difference
+from scripted import Scripted
 
 SERVICE, SERVICE6 = "10.99.0.1", "fd99::1"
 OTHER, OTHER6 = "10.77.0.8", "fd77::8"
@@ -72,10 +73,9 @@ def talk(v4, v6, port):
     return [sys.executable, "-B", HERE / "asyncio_echo.py", "talk", v4, v6, port]
 
 
-def expect_all(truth, traced):
+def expect_all(packets, captured):
     """With system-call stops a connection's first packets have gone by before its port is in the filter: the remote that
     it was waited for is another on the wire."""
-    packets, captured = truth.packets(), traced.packets()
     if HOOKED:
         return expect_same(packets, captured)
     missing, extra = difference(packets, captured)
@@ -88,7 +88,8 @@ def to_a_service(lab):
     echo_server(lab)
     services(lab)
     truth = lab.truth()
-    expect_all(truth, lab.launch(talk(SERVICE, SERVICE6, "80")))
+    traced = lab.launch(talk(SERVICE, SERVICE6, "80"))
+    expect_all(truth.packets(), traced.packets())
 
 
 def from_another_address(lab):
@@ -99,22 +100,34 @@ def from_another_address(lab):
     expect_same(truth.packets(), traced.packets())
 
 
-def strangers_to_the_same(lab):
-    """Another process uses the same service meanwhile."""
+def stranger_on_the_same_port(lab):
+    """Another process uses the same service meanwhile, from the same port of another address."""
     echo_server(lab)
     services(lab)
+    ip(lab, "address", "add", OTHER + "/24", "dev", "veth0")
     truth = lab.truth()
-    exchanged = 0
-    traced = lab.tracedump(["--", *talk(SERVICE, SERVICE6, "80")])
-    while traced.running() or exchanged < 3:
-        with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as stranger:
-            stranger.settimeout(DEADLINE)
-            stranger.bind((NEAR, STRANGER_PORTS[exchanged]))
-            stranger.connect((SERVICE, 80))
-            stranger.sendall(b"stranger")
-            assert stranger.recv(100) == b"stranger"
-        exchanged += 1
-    expect_all(truth, traced)
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options), f"""
+s = socket.socket()
+s.bind(("{NEAR}", 31000))
+s.connect(("{SERVICE}", 80))
+for _ in range(2):
+    s.sendall(b"ours")
+    s.recv(100)
+    step()
+""")
+    with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as stranger:
+        stranger.settimeout(DEADLINE)
+        stranger.bind((OTHER, 31000))
+        stranger.connect((SERVICE, 80))
+        stranger.sendall(b"stranger")
+        assert stranger.recv(100) == b"stranger"
+    ours.go_on()
+    ours.go_on(to_the_end=True)
+    expect_equal(ours.process.wait(), 0, "status")
+    packets = truth.packets()
+    own = [p for p in packets if ipaddress.ip_address(NEAR) in (p.source, p.destination)]
+    assert len(packets) > len(own), "the stranger was idle"
+    expect_all(own, ours.process.packets())
 
 
-main(to_a_service, from_another_address, strangers_to_the_same)
+main(to_a_service, from_another_address, stranger_on_the_same_port)

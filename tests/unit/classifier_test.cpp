@@ -430,7 +430,9 @@ TEST(Classifier, WhatIsRememberedOfTranslationsIsBounded) {
         stranger.destination.port = static_cast<std::uint16_t>(i);
         EXPECT_EQ(classifier.classify(stranger, kOut, 100, set), Verdict::foreign);
     }
-    EXPECT_EQ(classifier.classify(tcp_packet("192.0.2.1:5000", "192.0.2.9:8080"), kOut, 100, set), Verdict::ours);
+    EXPECT_EQ(nat.asked, static_cast<int>(Classifier::kMaxKnown));
+    const auto sent = tcp_packet("192.0.2.1:5000", "192.0.2.9:8080");
+    EXPECT_EQ(classifier.classify(sent, kOut, 100 + 2 * Classifier::kKnownFor, set), Verdict::ours);
 }
 
 }  // namespace
