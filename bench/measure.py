@@ -1,8 +1,8 @@
 """What the comparisons of scripts/bench stand on: contenders measured in turns, round after round, and their medians.
 
 A comparison is a list of contenders, each a function that takes a fresh Lab (tests/system/harness.py), does one run and
-returns its figures, a number for each name. Contenders take turns within a round, so that a machine that is faster for
-a while is so for all of them. A run whose set-up fails raises, and there is no table then: never a number that means
+returns its figures, a number for each name. Contenders take turns within a round, each time in another order, so that a
+machine that is faster for a while is so for all of them, and nobody comes always after the one that tires it. A run whose set-up fails raises, and there is no table then: never a number that means
 nothing.
 """
 
@@ -11,6 +11,7 @@ import dataclasses
 import mmap
 import os
 import pathlib
+import random
 import re
 import signal
 import statistics
@@ -117,7 +118,7 @@ class Comparison:
     def run(self, rounds=None):
         runs = {name: [] for name in self.contenders}
         for number in range(rounds or self.rounds):
-            for name, contender in self.contenders.items():
+            for name, contender in random.sample(list(self.contenders.items()), len(self.contenders)):
                 with Lab(f"bench-{self.name}") as lab:
                     try:
                         runs[name].append(contender(lab))

@@ -179,7 +179,7 @@ int LocalRoutes::fd() const { return changes_ ? mnl_socket_get_fd(changes_.get()
 void LocalRoutes::hear() {
     if (!changes_) return;
     heard_until_ = realtime_now();
-    bool complete = true;
+    bool any = false, complete = true;
     std::array<char, 8192> buffer;
     for (;;) {
         const ssize_t length = recv(fd(), buffer.data(), buffer.size(), 0);
@@ -189,9 +189,11 @@ void LocalRoutes::hear() {
             continue;
         }
         if (length <= 0) break;
+        any = true;
         mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, notice, this);
     }
     if (!complete) ask_for_all();
+    if (!any) return;
     const Timestamp old = realtime_now() - kMemory;
     std::erase_if(prefixes_, [&](const auto& entry) { return !entry.second.holds(old); });
 }
