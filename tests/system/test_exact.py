@@ -1,12 +1,14 @@
 """Every packet of the application and no packet of any other, when both do the same, a lot, at the same time."""
 
+import contextlib
 import socket
 import struct
 import subprocess
+import threading
 
 import pcap
-from harness import (FAR, FAR6, HOOKED, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, program, socket_in,
-                     wait_for)
+from harness import (FAR, FAR6, HOOKED, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, network_namespace,
+                     program, socket_in, wait_for)
 from scripted import Scripted
 from sink import SINK, Sink
 from ways import WAYS, Traced
@@ -164,25 +166,44 @@ thread.join()
         expect_same(packets, traced.packets())
 
 
+@contextlib.contextmanager
+def stranger_who_connects(lab, ports):
+    """All the while, in a thread, to the far echo server, from these ports. Gives who tells how often so far."""
+    done, over = [], threading.Event()
+
+    def connect():
+        with network_namespace(lab.near):
+            while not over.wait(0.001):
+                with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
+                    stranger.bind(("", next(ports)))
+                    stranger.connect((FAR, 7000))
+                    stranger.sendall(b"stranger")
+                    done.append(stranger.recv(100))
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        wait_for("the stranger", lambda: done)
+        yield lambda: len(done)
+    finally:
+        over.set()
+        thread.join()
+
+
 def sockets_replaced_before_they_connect(lab):
     """One thread connects, another puts other sockets in its descriptor's place without pause: which of them the kernel
     takes, nobody can tell if it is gone when connect returns. What is captured is the application's."""
     echo_server(lab, lab.far)
     share_out_ports(lab)
-    stranger_port = STRANGER_PORTS[0]
+    ports = iter(STRANGER_PORTS)
     for way in WAYS:
         truth = lab.truth(largest=2000)
-        ours = Traced(lab, way, [program("shifting_calls"), "sockets", FAR, "7000"])
-        before = stranger_port
-        while ours.running():
-            with socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as stranger:
-                stranger.bind(("", stranger_port := stranger_port + 1))
-                stranger.connect((FAR, 7000))
-                stranger.sendall(b"stranger")
-                stranger.recv(100)
-        captured = ours.end()
-        expect_equal(ours.stdout(), "300\n", "connects that succeeded")
-        assert stranger_port > before + 10, "the stranger was idle: the test shows nothing"
+        with stranger_who_connects(lab, ports) as connections:
+            before = connections()
+            ours = Traced(lab, way, [program("shifting_calls"), "sockets", FAR, "7000"])
+            captured = ours.end()
+            expect_equal(ours.stdout(), "300\n", "connects that succeeded")
+            assert connections() > before + 10, "the stranger was idle: the test shows nothing"
         missing, extra = pcap.difference(truth.packets(), captured)
         expect_equal(extra, [], "packets that are not the application's")
         print(f"      {way}: {len(missing)} of 1800 packets missing")
