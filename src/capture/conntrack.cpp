@@ -113,7 +113,7 @@ int read_answer(const nlmsghdr* header, void* data) {
 
 }  // namespace
 
-Conntrack::Conntrack() : netlink_(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close) {
+Conntrack::Conntrack() : netlink_(open_netlink(NETLINK_NETFILTER)) {
     if (!netlink_) log_engine("conntrack: {}; connections count as not translated", errno_text(errno));
 }
 
@@ -133,14 +133,10 @@ std::optional<Connection> Conntrack::untranslated(Transport transport, const Con
     std::array<char, 8192> buffer;
     nlmsghdr* question = question_about(transport, coming, buffer.data());
     question->nlmsg_seq = ++last_question_;
-    if (mnl_socket_sendto(netlink_.get(), question, question->nlmsg_len) < 0) return std::nullopt;
-    // The kernel has answered before sendto returned; with an error if it tracks no such connection.
-    const ssize_t length = recv(mnl_socket_get_fd(netlink_.get()), buffer.data(), buffer.size(), MSG_DONTWAIT);
     std::optional<Tracked> tracked;
-    if (length > 0 &&
-        mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), last_question_, 0, read_answer, &tracked) < 0 &&
-        errno != ENOENT) {
-        log_engine("conntrack: {}; connections count as not translated", errno_text(errno));
+    const int error = ask_netlink(netlink_, buffer, question, read_answer, &tracked);
+    if (error != 0 && error != ENOENT) {  // ENOENT: it tracks no such connection
+        log_engine("conntrack: {}; connections count as not translated", errno_text(error));
         netlink_.reset();
     }
     if (!tracked) return std::nullopt;

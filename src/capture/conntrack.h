@@ -4,11 +4,9 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 
 #include "capture/translations.h"
-
-struct mnl_socket;
+#include "util/netlink.h"
 
 namespace tracedump {
 
@@ -23,7 +21,7 @@ public:
 private:
     bool is_loaded();
 
-    std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> netlink_;
+    NetlinkSocket netlink_;
     std::uint32_t last_question_ = 0;
     bool loaded_ = false;
     std::chrono::steady_clock::time_point look_again_;

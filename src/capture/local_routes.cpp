@@ -117,8 +117,7 @@ std::optional<LocalRoutes::Route> LocalRoutes::route_in(const nlmsghdr* message)
 }
 
 LocalRoutes::LocalRoutes()
-    : changes_(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK), mnl_socket_close),
-      questions_(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC), mnl_socket_close) {
+    : changes_(open_netlink(NETLINK_ROUTE, SOCK_NONBLOCK)), questions_(open_netlink(NETLINK_ROUTE)) {
     if (!changes_ || !questions_ || !listen_to_our_kinds(mnl_socket_get_fd(changes_.get())) ||
         mnl_socket_bind(changes_.get(), RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, MNL_SOCKET_AUTOPID) != 0 ||
         mnl_socket_bind(questions_.get(), 0, MNL_SOCKET_AUTOPID) != 0) {

@@ -9,16 +9,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "capture/host_addresses.h"
-
-struct mnl_socket;
-struct nlmsghdr;
+#include "util/netlink.h"
 
 namespace tracedump {
 
@@ -34,7 +31,6 @@ public:
     void hear() override;
 
 private:
-    using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
     using Prefix = std::pair<int, Address>;        // its length, in bits of the IPv6 form
     using RouteId = std::array<std::uint32_t, 4>;  // table, device, metric, preferred IPv4 source
 
@@ -57,8 +53,8 @@ private:
     void remove(const Route& route, Timestamp now);
     std::optional<std::vector<Route>> list(int family, int type);
 
-    Socket changes_;
-    Socket questions_;
+    NetlinkSocket changes_;
+    NetlinkSocket questions_;
     std::map<Prefix, Known> prefixes_;
     bool known_ = false;  // prefixes_ was read without an error
     bool refusal_told_ = false;

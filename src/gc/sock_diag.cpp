@@ -29,8 +29,8 @@ constexpr std::uint32_t kClosingStates = state_bit(SocketState::fin_wait1) | sta
 // A burst of some ten thousand deaths, before the gc thread gets a CPU.
 constexpr int kDeathsBuffer = 8 << 20;  // bytes
 
-NetlinkSocket open_netlink() {
-    NetlinkSocket socket(mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC), mnl_socket_close);
+NetlinkSocket open_sock_diag() {
+    NetlinkSocket socket = open_netlink(NETLINK_SOCK_DIAG);
     if (!socket) throw_errno(errno, "cannot open a sock_diag socket");
     if (mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) throw_errno(errno, "cannot bind a sock_diag socket");
     return socket;
@@ -125,7 +125,7 @@ struct SockDiagTable::Wanted {
     bool flows = false;                            // with their tokens
 };
 
-SockDiagTable::SockDiagTable() : socket_(open_netlink()) {
+SockDiagTable::SockDiagTable() : socket_(open_sock_diag()) {
     std::vector<SocketRow> probe;
     if (!dump(IPPROTO_TCP, AF_INET, {.states = state_bit(SocketState::listening)}, probe))
         throw_errno(errno, "cannot list sockets through sock_diag");
@@ -197,7 +197,7 @@ std::vector<SocketRow> SockDiagTable::flows(Wanted wanted) {
     return rows;
 }
 
-SocketDeaths::SocketDeaths() : socket_(open_netlink()) {
+SocketDeaths::SocketDeaths() : socket_(open_sock_diag()) {
     for (int group :
          {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY})
         if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)

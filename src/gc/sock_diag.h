@@ -1,16 +1,12 @@
 // NETLINK_SOCK_DIAG: the table of sockets, and the multicast of their deaths (sock_diag(7)). gc thread.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "gc/socket_table.h"
-
-struct mnl_socket;
+#include "util/netlink.h"
 
 namespace tracedump {
-
-using NetlinkSocket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
 
 class SockDiagTable : public SocketTable {
 public:

@@ -40,17 +40,14 @@ int read_answer(const nlmsghdr* header, void* data) {
 
 }  // namespace
 
-SocketInquiry::SocketInquiry() : netlink_(mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC), mnl_socket_close) {}
+SocketInquiry::SocketInquiry() : netlink_(open_netlink(NETLINK_SOCK_DIAG)) {}
 
 std::optional<bool> SocketInquiry::is_v6_only(const SocketInfo& socket) {
     if (!netlink_) return std::nullopt;
     std::array<char, 8192> buffer;
-    const nlmsghdr* question = question_about(socket, buffer.data());
-    if (mnl_socket_sendto(netlink_.get(), question, question->nlmsg_len) < 0) return std::nullopt;
-    // The kernel has answered before sendto returned; it answers with an error if there is no such socket.
-    const ssize_t length = recv(mnl_socket_get_fd(netlink_.get()), buffer.data(), buffer.size(), MSG_DONTWAIT);
     std::optional<bool> only;
-    if (length > 0) mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, read_answer, &only);
+    // With an error if there is no such socket.
+    ask_netlink(netlink_, buffer, question_about(socket, buffer.data()), read_answer, &only);
     return only;
 }
 

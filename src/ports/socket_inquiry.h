@@ -2,12 +2,10 @@
 // descriptor, in a few microseconds. One thread at a time.
 #pragma once
 
-#include <memory>
 #include <optional>
 
 #include "ports/socket.h"
-
-struct mnl_socket;
+#include "util/netlink.h"
 
 namespace tracedump {
 
@@ -21,7 +19,7 @@ public:
     std::optional<bool> is_v6_only(const SocketInfo& socket);
 
 private:
-    std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> netlink_;
+    NetlinkSocket netlink_;
 };
 
 }  // namespace tracedump
