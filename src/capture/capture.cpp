@@ -185,12 +185,13 @@ void Capture::take_messages() {
 void Capture::wait_for_blocks() {
     constexpr int kIdleMillis = 1000;  // to move judged_until on when nothing arrives
     std::vector<pollfd> ready{{links_.inbox.bell(), POLLIN, 0}};
-    std::vector<pollfd> changes;
+    // poll(2) passes over a negative descriptor.
+    for (const Source& source : sources_) ready.push_back({source.watched.addresses->fd(), POLLIN, 0});
+    const auto first_ring = static_cast<std::ptrdiff_t>(ready.size());
     constexpr int kDecisionMillis = 2;  // to ask for the owners of undecided packets again
     int patience = kIdleMillis;
     for (const Source& source : sources_) {
         ready.push_back({source.watched.ring->socket(), POLLIN, 0});
-        changes.push_back({source.watched.addresses->fd(), POLLIN, 0});  // poll(2) passes over a negative descriptor
         if (!source.undecided.empty()) patience = std::min(patience, kDecisionMillis);
         if (source.leave_from == kNever) continue;
         const Timestamp now = realtime_now();
@@ -198,13 +199,11 @@ void Capture::wait_for_blocks() {
         const Timestamp left = std::max<Timestamp>(next - now, 0);
         patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);
     }
-    const std::size_t rings_end = ready.size();
-    ready.insert(ready.end(), changes.begin(), changes.end());
     poll(ready.data(), ready.size(), patience);
     // A socket is readable as long as its last block is out, with the writer too: then only time brings another.
     constexpr int kBusyWriterMillis = 2;
     const bool rings =
-        std::any_of(ready.begin() + 1, ready.begin() + rings_end, [](const pollfd& p) { return p.revents != 0; });
+        std::any_of(ready.begin() + first_ring, ready.end(), [](const pollfd& p) { return p.revents != 0; });
     if (rings && std::none_of(sources_.begin(), sources_.end(),
                               [](const Source& source) { return source.watched.ring->block_ready(); }))
         poll(ready.data(), 1, kBusyWriterMillis);

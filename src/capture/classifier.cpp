@@ -41,9 +41,9 @@ void Classifier::add_successor(const Connection& ends, Timestamp time) {
 bool Classifier::fits(const Claim& claim, const ParsedPacket& packet, Role role, const Connection& ends,
                       Timestamp time) {
     const SocketInfo& socket = claim.socket;
-    const bool fits = role == Role::sender ? socket.sends(packet.transport, ends.local, ends.remote)
-                                           : socket.accepts(packet.transport, ends.local, ends.remote);
-    return fits && (socket.local.address == ends.local.address || addresses_.contains(ends.local.address, time));
+    const bool matches = role == Role::sender ? socket.sends(packet.transport, ends.local, ends.remote)
+                                              : socket.accepts(packet.transport, ends.local, ends.remote);
+    return matches && (socket.local.address == ends.local.address || addresses_.contains(ends.local.address, time));
 }
 
 /// The ends that its socket has, if they are others than those on the wire.

@@ -181,10 +181,10 @@ void Monitor::begin_if_all_stopped(Clock::time_point now) {
 bool Monitor::done() const { return tracees_.empty() && (!command_ || command_ended_); }
 
 void Monitor::wait_for_events() {
-    auto until = Clock::now() + kIdleWait;
+    const auto began = Clock::now();
+    auto until = began + kIdleWait;
     if (const auto question = sensor_.next_question(); question && learning_) until = std::min(until, *question);
     if (awaited_until_) until = std::min(until, *awaited_until_);
-    const auto began = Clock::now();
     if (soon_ && began > look_again_ && look_for_events(began, std::min(until, began + kSoon))) return;
     const auto left = std::max(until - Clock::now(), Clock::duration::zero());
     const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
