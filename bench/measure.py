@@ -2,8 +2,8 @@
 
 A comparison is a list of contenders, each a function that takes a fresh Lab (tests/system/harness.py), does one run and
 returns its figures, a number for each name. Contenders take turns within a round, each time in another order, so that a
-machine that is faster for a while is so for all of them, and nobody comes always after the one that tires it. A run whose set-up fails raises, and there is no table then: never a number that means
-nothing.
+machine that is faster for a while is so for all of them, and nobody comes always after the one that tires it. A run
+whose set-up fails raises, and there is no table then: never a number that means nothing.
 """
 
 import contextlib

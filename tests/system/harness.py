@@ -263,6 +263,10 @@ class Lab:
         return server
 
 
+def ip(namespace, *words):
+    subprocess.run(["ip", "-n", namespace, *words], check=True, capture_output=True)
+
+
 def expect_same(truth, capture):
     """The captured packets are exactly the true ones."""
     missing, extra = pcap.difference(truth, capture)

@@ -8,11 +8,7 @@ import contextlib
 import subprocess
 import sys
 
-from harness import FAR, FAR6, HERE, NEAR, NEAR6, expect_same, main, program
-
-
-def ip(namespace, *words):
-    subprocess.run(["ip", "-n", namespace, *words], check=True, capture_output=True)
+from harness import FAR, FAR6, HERE, NEAR, NEAR6, expect_same, ip, main, program
 
 
 def addresses(namespace, device, v4, v6):

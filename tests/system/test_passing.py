@@ -7,14 +7,10 @@ import socket
 import subprocess
 import sys
 
-from harness import DEADLINE, FAR, FAR6, HERE, NEAR, NEAR6, expect_same, main, socket_in, wait_for
+from harness import DEADLINE, FAR, FAR6, HERE, NEAR, NEAR6, expect_same, ip, main, socket_in, wait_for
 
 BEYOND, BEYOND6 = "10.78.0.2", "fd78::2"
 PORT = "7000"
-
-
-def ip(namespace, *words):
-    subprocess.run(["ip", "-n", namespace, *words], check=True, capture_output=True)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 
-from harness import (DEADLINE, FAR, FAR6, HERE, HOOKED, NEAR, NEAR6, expect_equal, expect_same, main, socket_in)
+from harness import DEADLINE, FAR, FAR6, HERE, HOOKED, NEAR, NEAR6, expect_equal, expect_same, ip, main, socket_in
 from pcap import difference
 from scripted import Scripted
 
@@ -15,18 +15,14 @@ OTHER, OTHER6 = "10.77.0.8", "fd77::8"
 PORT = "7000"
 
 
-def ip(lab, *words):
-    subprocess.run(["ip", "-n", lab.near, *words], check=True, capture_output=True)
-
-
 def translate(lab, rules):
     subprocess.run(["ip", "netns", "exec", lab.near, "nft", "-f", "-"], input=rules.encode(), check=True)
 
 
 def services(lab):
     """10.99.0.1 and fd99::1 are served by `far`, on another port."""
-    ip(lab, "route", "add", SERVICE, "via", FAR)
-    ip(lab, "-6", "route", "add", SERVICE6, "via", FAR6)
+    ip(lab.near, "route", "add", SERVICE, "via", FAR)
+    ip(lab.near, "-6", "route", "add", SERVICE6, "via", FAR6)
     translate(lab, f"""
 table ip nat {{
     chain out {{
@@ -45,8 +41,8 @@ table ip6 nat {{
 
 def other_sources(lab):
     """What goes to `far` has another of the host's addresses."""
-    ip(lab, "address", "add", OTHER + "/24", "dev", "veth0")
-    ip(lab, "address", "add", OTHER6 + "/64", "dev", "veth0", "nodad")
+    ip(lab.near, "address", "add", OTHER + "/24", "dev", "veth0")
+    ip(lab.near, "address", "add", OTHER6 + "/64", "dev", "veth0", "nodad")
     translate(lab, f"""
 table ip nat {{
     chain post {{
@@ -104,7 +100,7 @@ def stranger_on_the_same_port(lab):
     """Another process uses the same service meanwhile, from the same port of another address."""
     echo_server(lab)
     services(lab)
-    ip(lab, "address", "add", OTHER + "/24", "dev", "veth0")
+    ip(lab.near, "address", "add", OTHER + "/24", "dev", "veth0")
     truth = lab.truth()
     ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options), f"""
 s = socket.socket()

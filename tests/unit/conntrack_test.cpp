@@ -2,14 +2,12 @@
 #include "capture/conntrack.h"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/socket.h>
 
-#include <cstdlib>
 #include <string>
-#include <thread>
 
 #include "helpers.h"
+#include "networks.h"
 #include "sockets.h"
 
 namespace tracedump {
@@ -42,17 +40,9 @@ table ip6 nat {
 }
 END)";
 
-/// In a thread that is alone in a network namespace with these rules.
 template <typename Test>
 void where_addresses_are_translated(Test test) {
-    bool allowed = false;
-    std::thread([&] {
-        allowed = unshare(CLONE_NEWNET) == 0;
-        if (!allowed) return;
-        ASSERT_EQ(std::system(kRules), 0);
-        test();
-    }).join();
-    if (!allowed) GTEST_SKIP() << "no CAP_SYS_ADMIN";
+    test::in_new_network(kRules, test);
 }
 
 /// A socket that has sent to `remote`: its own end.

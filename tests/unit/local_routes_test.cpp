@@ -3,30 +3,23 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sched.h>
 
 #include <cstdlib>
 #include <string>
-#include <thread>
 
 #include "helpers.h"
+#include "networks.h"
 
 namespace tracedump {
 namespace {
 
-/// Runs `test` in a thread that is alone in a new network namespace, where "eth0" and "eth1" have no address yet.
+/// Where "eth0" and "eth1" have no address yet.
 template <typename Test>
 void in_new_network(Test test) {
-    bool allowed = false;
-    std::thread([&] {
-        allowed = unshare(CLONE_NEWNET) == 0;
-        if (!allowed) return;
-        ASSERT_EQ(std::system("ip link set lo up && ip link add eth0 type veth peer name eth1 && "
-                              "ip link set eth0 up && ip link set eth1 up"),
-                  0);
-        test();
-    }).join();
-    if (!allowed) GTEST_SKIP() << "no CAP_SYS_ADMIN";
+    test::in_new_network(
+        "ip link set lo up && ip link add eth0 type veth peer name eth1 && "
+        "ip link set eth0 up && ip link set eth1 up",
+        test);
 }
 
 void ip(const std::string& words) { ASSERT_EQ(std::system(("ip " + words).c_str()), 0) << words; }
