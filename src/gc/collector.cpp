@@ -33,11 +33,19 @@ Families families_of(const SocketRow& row) {
     return row.local.address.is_wildcard() && !row.only_v6 ? Families::both : Families::v6;
 }
 
+SocketInfo socket_of(const SocketRow& row) {
+    const bool has_peer = row.transport == Transport::tcp && row.connected();
+    return {row.cookie, row.transport, families_of(row), row.local,
+            has_peer ? std::optional(row.remote) : std::nullopt};
+}
+
 }  // namespace
 
 void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
     std::vector<SocketCookie> gone;
     for (const SocketRow& row : dead) {
+        // A connection may be over before anyone could ask for its port.
+        if (row.transport == Transport::tcp) registry_.settle_window(socket_of(row));
         const auto claim = registry_.find(row.cookie);
         if (claim && claim->socket.transport == Transport::tcp && !claim->socket.remote) adopt_accepted(*claim);
         // One that was released is alive no more, but not gone either.
@@ -142,8 +150,7 @@ void Collector::adopt_flows() {
     for (const SocketRow& row : table_.list_all_flows()) {
         const auto connection = births.find(row.token);
         if (connection == births.end() || claim_on(row)) continue;
-        const SocketInfo flow{row.cookie, row.transport, families_of(row), row.local, row.remote};
-        registry_.claim(std::span(&flow, 1), connection->second);
+        registry_.claim(socket_of(row), connection->second);
     }
 }
 
@@ -158,9 +165,8 @@ std::vector<std::uint64_t> Collector::adopt(const std::unordered_set<std::uint64
         if (tcp && !row.connected() && row.state != SocketState::listening) continue;
         found.push_back(row.inode);
         if (registry_.find(row.cookie)) continue;
-        const auto remote = tcp && row.connected() ? std::optional(row.remote) : std::nullopt;
-        const bool bound = true;  // as far as anyone can tell now
-        sockets.push_back({row.cookie, row.transport, families_of(row), row.local, remote, bound});
+        sockets.push_back(socket_of(row));
+        sockets.back().bound = true;  // as far as anyone can tell now
     }
     if (!sockets.empty()) registry_.claim(sockets, now);
     return found;
@@ -168,8 +174,9 @@ std::vector<std::uint64_t> Collector::adopt(const std::unordered_set<std::uint64
 
 bool Collector::tail_settled() {
     const auto rows = table_.list_closing();
-    if (rows.empty()) return true;
+    for (const SocketRow& row : rows) registry_.settle_window(socket_of(row));
     const auto ports = registry_.snapshot().load();
+    if (!ports->pending().empty()) return false;
     return std::none_of(rows.begin(), rows.end(), [&](const SocketRow& row) {
         const auto claims = ports->claims(row.local.port);
         return std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {

@@ -47,7 +47,9 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
       table_(open_table(home)),
       deaths_(open_deaths()),
       collector_(*registry_, *table_),
-      next_sweep_(Clock::now() + kSweepWithoutDeaths) {}
+      next_sweep_(Clock::now() + kSweepWithoutDeaths) {
+    if (deaths_) registry_->expect_deaths();
+}
 
 void SocketWatch::hear_deaths() {
     if (!deaths_) return;

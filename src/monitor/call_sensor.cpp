@@ -21,6 +21,10 @@ using std::chrono::microseconds;
 constexpr microseconds kFirstQuestion{500};
 constexpr microseconds kLongestPause{20'000};
 
+// How long the end of a socket whose port was missed may take to be heard of: for longer, capture does not hold its
+// packets. And how long a connect that shows no port may be about to begin; then it has failed.
+constexpr std::chrono::seconds kMissedFor{5};
+
 // A new set of ports is put in force for so many sockets at a time, and so many descriptors are ours until then.
 constexpr std::size_t kAdoptedTogether = 128;
 
@@ -58,7 +62,7 @@ UniqueFd CallSensor::borrow(Tracee& tracee, int fd) {
     return socket;
 }
 
-void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
+void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read, bool can_look) {
     if (call.kind == NetCall::Kind::pidfd_getfd) {
         tracee.under_way.emplace().kind = call.kind;
         return;
@@ -69,7 +73,7 @@ void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory&
     if (!info) return;
     auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
     if (!registry) return;
-    Entry entry{call, read, std::move(socket), *info, std::move(registry)};
+    Entry entry{call, read, std::move(socket), *info, std::move(registry), can_look};
     if (call.kind == NetCall::Kind::bind)
         enter_bind(tracee, entry);
     else if (info->transport == Transport::tcp)
@@ -162,11 +166,16 @@ void CallSensor::await_port(Tracee& tracee, Entry& entry, const Endpoint& remote
     under_way.remote = remote;
     // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
     under_way.stale_port = socket.local.port;
+    // If it is closed before it can be asked, its death tells the port; a flow's of Multipath TCP does not tell whose.
+    under_way.unstopped = entry.can_look && socket.transport == Transport::tcp && !socket.multipath &&
+                          socket.local.port == 0 && entry.registry->expects_deaths();
+    if (under_way.unstopped) under_way.socket.reset();
     ask_soon(tracee);
 }
 
 void CallSensor::ask_soon(Tracee& tracee) {
-    blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
+    const auto now = Clock::now();
+    blocked_[tracee.tid] = Blocked{&tracee, now, now + kFirstQuestion, kFirstQuestion};
 }
 
 void CallSensor::settle(Tracee& tracee, SocketInfo info) {
@@ -181,6 +190,7 @@ void CallSensor::settle(Tracee& tracee, SocketInfo info) {
         call.registry->claim(info, realtime_now());
     call.settled = true;
     blocked_.erase(tracee.tid);
+    if (call.unstopped) tracee.under_way.reset();
 }
 
 void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
@@ -199,12 +209,54 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
     tracee.under_way.reset();
 }
 
-/// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
-/// close and open): then that is the one that was connected or bound. Tells about ours, if it is still there.
-std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
+bool CallSensor::look(Tracee& tracee) {
+    if (!tracee.under_way || !tracee.under_way->unstopped) return true;
+    const UniqueFd socket = borrow(tracee, tracee.under_way->fd);
+    if (socket && local_port(socket) == 0) return false;
+    const auto info = socket ? identify(tracee, socket) : std::nullopt;
+    if (info)
+        settle(tracee, *info);
+    else
+        miss(tracee);
+    return true;
+}
+
+void CallSensor::has_returned(Tracee& tracee) {
+    if (!tracee.under_way || !tracee.under_way->unstopped) return;
+    if (const auto info = look_in_its_place(tracee))
+        settle(tracee, *info);  // without a port, if it failed before one was chosen
+    else
+        miss(tracee);
+}
+
+void CallSensor::miss(Tracee& tracee) {
     const CallUnderWay& call = *tracee.under_way;
-    const UniqueFd socket = borrow(tracee, call.fd);
-    if (!socket) return std::nullopt;
+    missed_.push_back({call.registry, *call.window, call.cookie, Clock::now() + kMissedFor});
+    tracee.under_way.reset();
+    blocked_.erase(tracee.tid);
+}
+
+void CallSensor::give_up_missed(Clock::time_point now) {
+    for (; !missed_.empty() && missed_.front().until <= now; missed_.pop_front()) {
+        const Missed& missed = missed_.front();
+        const auto found = missed.registry->find(missed.cookie);  // with another descriptor, or in another process
+        const bool was_open =
+            missed.registry->close_window(missed.window, found ? std::optional(found->socket) : std::nullopt);
+        if (was_open && !found && counters_.uninspected.fetch_add(1) == 0)
+            log_warning("a connection was over before its port could be asked for; its packets may be missing");
+    }
+}
+
+/// Tells about our socket, if it is still in its place.
+std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
+    const UniqueFd socket = borrow(tracee, tracee.under_way->fd);
+    return socket ? identify(tracee, socket) : std::nullopt;
+}
+
+/// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
+/// close and open): then that is the one that was connected or bound. Tells about `socket` if it is ours.
+std::optional<SocketInfo> CallSensor::identify(Tracee& tracee, const UniqueFd& socket) {
+    const CallUnderWay& call = *tracee.under_way;
     auto info = inspect_socket(socket);
     if (!info || info->cookie == call.cookie) return info;
     if (info->local.port == 0) return std::nullopt;
@@ -216,6 +268,7 @@ std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
 }
 
 void CallSensor::abandon(Tracee& tracee) {
+    if (tracee.under_way && tracee.under_way->unstopped) return miss(tracee);
     if (const auto& call = tracee.under_way; call && call->window)
         call->registry->close_window(*call->window, std::nullopt);
     tracee.under_way.reset();
@@ -258,26 +311,37 @@ void CallSensor::adopt_together(Tracee& tracee, std::span<const int> descriptors
 }
 
 std::optional<CallSensor::Clock::time_point> CallSensor::next_question() const {
-    if (blocked_.empty()) return std::nullopt;
-    return std::min_element(blocked_.begin(), blocked_.end(),
-                            [](const auto& a, const auto& b) { return a.second.next < b.second.next; })
-        ->second.next;
+    std::optional<Clock::time_point> next;
+    if (!missed_.empty()) next = missed_.front().until;
+    for (const auto& [tid, blocked] : blocked_) next = std::min(next.value_or(blocked.next), blocked.next);
+    return next;
 }
 
 void CallSensor::ask_again(Clock::time_point now) {
+    give_up_missed(now);
     for (auto entry = blocked_.begin(); entry != blocked_.end();) {
         Blocked& blocked = entry->second;
         ++entry;  // settle() takes the current one out
-        if (blocked.next > now) continue;
-        Tracee& tracee = *blocked.tracee;
-        const auto info = inspect_socket(tracee.under_way->socket);
-        if (info && info->local.port != 0 && info->local.port != tracee.under_way->stale_port) {
-            settle(tracee, *info);
-        } else {
-            blocked.pause = std::min(blocked.pause * 2, kLongestPause);
-            blocked.next = now + blocked.pause;
-        }
+        if (blocked.next > now || ask(blocked, now)) continue;
+        blocked.pause = std::min(blocked.pause * 2, kLongestPause);
+        blocked.next = now + blocked.pause;
     }
+}
+
+/// Whether it need not be asked again.
+bool CallSensor::ask(const Blocked& blocked, Clock::time_point now) {
+    Tracee& tracee = *blocked.tracee;
+    const CallUnderWay& call = *tracee.under_way;
+    if (call.unstopped) {
+        if (look(tracee)) return true;
+        if (now < blocked.since + kMissedFor) return false;
+        has_returned(tracee);
+        return true;
+    }
+    const auto info = inspect_socket(call.socket);
+    if (!info || info->local.port == 0 || info->local.port == call.stale_port) return false;
+    settle(tracee, *info);
+    return true;
 }
 
 }  // namespace tracedump

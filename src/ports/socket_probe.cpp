@@ -123,10 +123,17 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
 
     // A connected UDP socket may still send elsewhere (sendto), so its port stays open to all remotes.
     length = sizeof address;
-    if (info.transport == Transport::tcp &&
+    if (info.transport == Transport::tcp && local->port != 0 &&
         getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
         info.remote = endpoint_of(address, length);
     return info;
+}
+
+std::uint16_t local_port(const UniqueFd& socket) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+    return endpoint_of(address, length).value_or(Endpoint()).port;
 }
 
 bool choose_udp_port(const UniqueFd& socket, SocketInfo& info) {
@@ -134,9 +141,7 @@ bool choose_udp_port(const UniqueFd& socket, SocketInfo& info) {
     socklen_t length = sizeof address;
     if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
     if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return false;
-    length = sizeof address;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
-    info.local.port = endpoint_of(address, length).value_or(info.local).port;
+    info.local.port = local_port(socket);
     return info.local.port != 0;
 }
 

@@ -1,6 +1,7 @@
 """Every packet of the application and no packet of any other, when both do the same, a lot, at the same time."""
 
 import contextlib
+import os
 import socket
 import struct
 import subprocess
@@ -208,6 +209,32 @@ def sockets_replaced_before_they_connect(lab):
         expect_equal(extra, [], "packets that are not the application's")
         print(f"      {way}: {len(missing)} of 1800 packets missing")
         assert len(missing) < 1800, "nothing was captured"
+
+
+def connections_that_are_over_before_anyone_looks(lab):
+    """The application has a CPU ahead of its tracer, which so can look at a socket only when it is closed, and another
+    is in its place: its death tells the port."""
+    echo_server(lab, lab.far)
+    truth = lab.truth()
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(here)})
+    try:
+        ours = lab.tracedump(["--", "python3", "-c", f"""
+import os, socket
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+for i in range(200):
+    for blocks in (True, False):
+        s = socket.socket()
+        s.setblocking(blocks)
+        s.connect_ex(("{FAR}", (7000, 7009)[i % 2]))  # nobody is at the second
+        s.close()
+"""])
+    finally:
+        os.sched_setaffinity(0, here)
+    expect_equal(ours.wait(), 0, "status")
+    packets = truth.packets()
+    expect_equal(sum(p.flags == "S" for p in packets), 400, "connections")
+    expect_same(packets, ours.packets())
 
 
 def slow_connect(lab):
@@ -462,7 +489,8 @@ s.close()
 
 
 main(storm_over_the_wire, storm_on_the_loopback, port_that_a_stranger_has, address_changed_under_the_call,
-     socket_replaced_while_it_connects, sockets_replaced_before_they_connect, slow_connect, same_port_other_owner,
+     socket_replaced_while_it_connects, sockets_replaced_before_they_connect,
+     connections_that_are_over_before_anyone_looks, slow_connect, same_port_other_owner,
      same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
      many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over,
      datagram_that_waits_for_its_neighbour)
