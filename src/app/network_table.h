@@ -33,6 +33,7 @@ public:
     struct Settings {
         std::size_t ring_mebibytes = 64;  // of each network
         bool icmp_errors = false;         // keep those that quote packets of the application
+        bool launched = false;            // the application began with us: hooks, if there are any, have seen it all
     };
     /// Borrowed.
     struct Links {

@@ -75,7 +75,7 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       signals_(meaningful_signals(signals)),
       file_(options.file),
       kernel_(options, kernel_snaplen(options)),
-      networks_({options.buffer_mebibytes, options.icmp},
+      networks_({options.buffer_mebibytes, options.icmp, launched_},
                 {capture_inbox_, gc_inbox_, *kernel_.filters, kernel_.hooks.get()}),
       news_(make_news(kernel_, networks_, gc_inbox_, monitor_inbox_)),
       monitor_({networks_, *news_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),

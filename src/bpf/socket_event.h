@@ -9,7 +9,8 @@ enum socket_event_kind {
     SOCKET_HAS_PORT,  /* the kernel has chosen its port: it listens, or is about to send */
     SOCKET_CONNECTS,  /* TCP: its SYN is about to be sent */
     SOCKET_UNBOUND,   /* UDP: the port that it had is given up */
-    SOCKET_RELEASED,  /* UDP: the last descriptor is closed */
+    SOCKET_RELEASED,  /* UDP, and TCP that never connected: the last descriptor is closed */
+    SOCKET_FINISHED,  /* TCP: its connection is over, or was refused; TIME_WAIT may follow */
     SOCKET_SUSPECTED, /* sends while a traced process runs, and may have been given to it */
     SOCKET_MULTIPATH, /* Multipath TCP: made; the kernel makes flows for it, which are sockets of their own */
     SOCKET_ABROAD,    /* in a network namespace that is not captured: its thread waits to be stopped */
@@ -51,7 +52,8 @@ struct process_table {
 };
 static inline __u32 flags_shift(__u32 pid) { return pid % PROCESSES_A_BYTE * 2; }
 
-/* What the hooks know of a socket of the application: of TCP until it has a port, of UDP until it is released. */
+/* What the hooks know of a socket of the application: of TCP until it connects or is released, of UDP until it is
+ * released. */
 struct known_socket {
     __u64 network;
     struct socket_user user;

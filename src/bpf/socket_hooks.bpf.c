@@ -5,12 +5,12 @@
 //   sock_create        is the network namespace of this socket captured?
 //   post_bind4/6       bind(2)
 //   connect4/6         TCP: the next SYN of this socket is the application's; UDP: its port, or that it has none yet
-//   sockops            TCP: the SYN is about to go, the port is chosen; listen(2)
+//   sockops            TCP: the SYN is about to go, the port is chosen; listen(2); the connection's end
 //   sendmsg4/6         UDP: sending to an address; the kernel has just chosen a port if there was none
 //   getsockname4/6     UDP: the program learns its port, and may tell somebody
 //   egress             UDP: the first packet of a connected socket. Any: the first packet of a socket that came to a
 //                      traced process from elsewhere
-//   sock_release       UDP: the end
+//   sock_release       the end of any other
 //
 // Who acts is told by the current process, where there is one (bpf_get_current_pid_tgid): all these hooks but egress
 // run in the context of the system call, or of the io_uring worker of the process. Kernel 5.14 has all that is needed
@@ -40,7 +40,7 @@ enum { GO_ON = 1 };  // what each of these hooks returns to change nothing
 #define PATIENCE_NS (50 * 1000 * 1000ULL)
 #define MAX_ROUNDS (1 << 23)  // BPF_MAX_LOOPS
 
-const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17)
+const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17), bpf_get_netns_cookie in sockops (5.15)
 const volatile __u8 newest_kernel = 1;  // the current process in egress and sockops (6.10)
 
 struct {
@@ -192,6 +192,13 @@ static __always_inline void note_port(struct socket_event* event) {
     report(event);
 }
 
+/// One of TCP has a port without a connection: its release is worth telling, unless it connects.
+static __always_inline void note_tcp_port(const struct socket_event* event) {
+    const struct known_socket now = {.network = event->network, .user = event->user, .port = event->local_port};
+    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();
+    admit(IPPROTO_TCP, event->local_port);
+}
+
 /// A socket of the application may have a port soon, perhaps where a hook is called that does not tell by whom.
 static __always_inline void note_unused(const struct socket_event* event) {
     const struct known_socket now = {.network = event->network, .user = event->user};
@@ -263,7 +270,7 @@ static __always_inline int on_bind(struct bpf_sock* sk, struct socket_event* eve
         if (!is_reported(event)) note_port(event);
         return GO_ON;
     }
-    admit(IPPROTO_TCP, event->local_port);
+    note_tcp_port(event);
     report(event);
     return GO_ON;
 }
@@ -382,6 +389,18 @@ static __always_inline void on_syn(struct bpf_sock_ops* tcp) {
     describe_connection(&event, tcp);
     admit(IPPROTO_TCP, event.local_port);
     report(&event);
+    // Its changes of state, too, from now on.
+    if (newer_kernel) bpf_sock_ops_cb_flags_set(tcp, tcp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/// Of a stranger's socket another program may have asked for that.
+static __always_inline void on_state(struct bpf_sock_ops* tcp) {
+    if (!newer_kernel || tcp->args[1] != BPF_TCP_CLOSE || !is_admitted(IPPROTO_TCP, tcp->local_port)) return;
+    struct socket_event event = {.kind = SOCKET_FINISHED, .protocol = IPPROTO_TCP};
+    event.cookie = bpf_get_socket_cookie(tcp);
+    event.network = bpf_get_netns_cookie(tcp);
+    event.local_port = tcp->local_port;
+    report(&event);
 }
 
 /// For a listener that was not bound; one that was is known, but perhaps not whether it receives IPv6 alone.
@@ -399,7 +418,7 @@ static __always_inline void on_listen(struct bpf_sock_ops* tcp) {
     }
     describe_connection(&event, tcp);
     event.remote_port = 0;
-    admit(IPPROTO_TCP, event.local_port);
+    note_tcp_port(&event);
     report(&event);
 }
 
@@ -411,6 +430,9 @@ int on_tcp(struct bpf_sock_ops* tcp) {
             break;
         case BPF_SOCK_OPS_TCP_LISTEN_CB:
             on_listen(tcp);
+            break;
+        case BPF_SOCK_OPS_STATE_CB:
+            on_state(tcp);
             break;
         default:
             break;

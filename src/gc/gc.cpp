@@ -72,6 +72,9 @@ bool Gc::take_messages() {
             adopter_.process_began(began->pid);
         } else if (const auto* user = std::get_if<UsesIoUring>(&*message)) {
             adopter_.uses_io_uring(user->pid);
+        } else if (const auto* closed = std::get_if<SocketClosed>(&*message)) {
+            for (const auto& watched : watches_)
+                if (watched->network() == closed->network) watched->judge_death(closed->cookie, closed->time);
         } else if (std::holds_alternative<NewsLost>(*message)) {
             adopter_.look_at_all_now();
             for (const auto& watched : watches_) watched->sweep_soon();

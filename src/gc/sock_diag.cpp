@@ -198,12 +198,20 @@ std::vector<SocketRow> SockDiagTable::flows(Wanted wanted) {
 }
 
 SocketDeaths::SocketDeaths() : socket_(open_sock_diag()) {
-    for (int group :
-         {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY})
-        if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-            throw_errno(errno, "cannot listen for the death of sockets");
+    join({SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY});
     // Beyond net.core.rmem_max with CAP_NET_ADMIN, which joining the groups took too.
     setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kDeathsBuffer, sizeof kDeathsBuffer);
+}
+
+void SocketDeaths::hear_tcp() {
+    join({SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY});
+    hears_tcp_ = true;
+}
+
+void SocketDeaths::join(std::initializer_list<int> groups) {
+    for (int group : groups)
+        if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+            throw_errno(errno, "cannot listen for the death of sockets");
 }
 
 int SocketDeaths::fd() const { return mnl_socket_get_fd(socket_.get()); }

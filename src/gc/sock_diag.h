@@ -27,11 +27,15 @@ private:
     NetlinkSocket socket_;
 };
 
-/// Hears every socket of the network namespace die.
+/// Hears every UDP socket of the network namespace die, and on demand every TCP socket.
 class SocketDeaths {
 public:
     /// Throws Error without CAP_NET_ADMIN.
     SocketDeaths();
+
+    /// From now on. Throws Error.
+    void hear_tcp();
+    bool hears_tcp() const { return hears_tcp_; }
 
     /// Readable when deaths wait.
     int fd() const;
@@ -44,7 +48,10 @@ public:
     Heard take();
 
 private:
+    void join(std::initializer_list<int> groups);
+
     NetlinkSocket socket_;
+    bool hears_tcp_ = false;
 };
 
 }  // namespace tracedump

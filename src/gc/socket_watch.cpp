@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kSweepWithDeaths{5000};     // a net for lost multicasts
 constexpr milliseconds kSweepWithoutDeaths{1000};  // the only way to learn of a death, or of a Multipath TCP flow
 constexpr milliseconds kSweepAfterExit{100};       // without deaths: let a few exits come together
+constexpr milliseconds kSweepAfterFind{2100};      // when it is old enough for a sweep (Collector)
 // A sweep through tens of thousands of sockets takes some 0.1 s: so many times as long there is none.
 constexpr int kRestWithDeaths = 200, kRestWithoutDeaths = 20;
 constexpr milliseconds kIdleUntilLeft{2000};  // as long as the tail of a capture may be
@@ -29,9 +30,11 @@ std::unique_ptr<SocketTable> open_table(bool home) {
     }
 }
 
-std::optional<SocketDeaths> open_deaths() {
+std::optional<SocketDeaths> open_deaths(bool tcp) {
     try {
-        return std::make_optional<SocketDeaths>();
+        SocketDeaths deaths;
+        if (tcp) deaths.hear_tcp();
+        return deaths;
     } catch (const Error& error) {
         log_engine("gc: {}; sweeping more often instead", error.what());
         return std::nullopt;
@@ -40,15 +43,23 @@ std::optional<SocketDeaths> open_deaths() {
 
 }  // namespace
 
-SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home)
+SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, const Setting& setting)
     : network_(network),
-      home_(home),
+      setting_(setting),
       registry_(std::move(registry)),
-      table_(open_table(home)),
-      deaths_(open_deaths()),
+      table_(open_table(setting.home)),
+      deaths_(open_deaths(!setting.tcp_ends_hooked)),
       collector_(*registry_, *table_),
       next_sweep_(Clock::now() + kSweepWithoutDeaths) {
-    if (deaths_) registry_->expect_deaths();
+    if (deaths_ && deaths_->hears_tcp()) registry_->expect_deaths();
+}
+
+/// To announce each death takes the kernel a worker's time, on the CPU where it was: so not before it is of use.
+void SocketWatch::hear_tcp_if_needed() {
+    if (!deaths_ || deaths_->hears_tcp() || !registry_->has_found_tcp()) return;
+    deaths_->hear_tcp();
+    // One that was found may have died before that.
+    next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterFind);
 }
 
 void SocketWatch::hear_deaths() {
@@ -63,6 +74,12 @@ void SocketWatch::judge_deaths() {
     dead_.clear();
 }
 
+void SocketWatch::judge_death(SocketCookie socket, Timestamp time) {
+    SocketRow row;
+    row.cookie = socket;
+    collector_.sockets_died(std::span(&row, 1), time);
+}
+
 void SocketWatch::expect_deaths() {
     if (!deaths_) next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterExit);
 }
@@ -73,6 +90,7 @@ void SocketWatch::expect_flows() {
 }
 
 void SocketWatch::sweep_if_due(Timestamp judged_until) {
+    hear_tcp_if_needed();
     if (Clock::now() < next_sweep_) return;
     const bool by_sweeps_alone = !deaths_ || collector_.multipath();
     if (Clock::now() >= rested_) {
@@ -89,7 +107,7 @@ void SocketWatch::sweep_if_due(Timestamp judged_until) {
 void SocketWatch::sweep_soon() { next_sweep_ = rested_ = Clock::now(); }
 
 bool SocketWatch::take_idle() {
-    if (home_ || !registry_->idle()) {
+    if (setting_.home || !registry_->idle()) {
         idle_since_.reset();
         return false;
     }

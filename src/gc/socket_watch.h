@@ -17,9 +17,13 @@ class SocketWatch {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// `home`: the network is tracedump's own, and never left. Opens what the kernel allows: deaths and table by
-    /// sock_diag, or the table alone, or at home /proc/net. Throws Error.
-    SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, bool home);
+    struct Setting {
+        bool home = false;             // the network is tracedump's own, and never left
+        bool tcp_ends_hooked = false;  // of TCP sockets that hooks have reported, they also tell the end
+    };
+    /// Opens what the kernel allows: deaths and table by sock_diag, or the table alone, or at home /proc/net. Throws
+    /// Error.
+    SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> registry, const Setting& setting);
 
     NetworkId network() const { return network_; }
 
@@ -31,6 +35,9 @@ public:
     /// only when all births up to now are in the registry.
     void hear_deaths();
     void judge_deaths();
+
+    /// A TCP socket without a connection has died.
+    void judge_death(SocketCookie socket, Timestamp time);
 
     /// A process has ended, and probably sockets with it.
     void expect_deaths();
@@ -58,8 +65,10 @@ public:
     Clock::time_point next_due() const;
 
 private:
+    void hear_tcp_if_needed();
+
     const NetworkId network_;
-    const bool home_;
+    const Setting setting_;
     const std::shared_ptr<PortRegistry> registry_;
     std::unique_ptr<SocketTable> table_;
     std::optional<SocketDeaths> deaths_;

@@ -29,8 +29,8 @@ Endpoint endpoint_of(std::uint16_t family, const std::uint32_t (&words)[4], std:
 }
 
 std::string_view name_of(std::uint32_t kind) {
-    constexpr std::string_view names[] = {"bound",     "has a port", "connects", "unbound",     "released",
-                                          "suspected", "multipath",  "abroad",   "sends abroad"};
+    constexpr std::string_view names[] = {"bound",    "has a port", "connects",  "unbound", "released",
+                                          "finished", "suspected",  "multipath", "abroad"};
     return kind < std::size(names) ? names[kind] : "?";
 }
 
@@ -72,7 +72,7 @@ std::optional<SocketInfo> socket_of(const socket_event& event) {
 }
 
 void HookSensor::know(const SocketInfo& socket, NetworkId network) {
-    // TCP sockets that have a port need no hook any more: their death is announced to gc.
+    // Of a TCP socket that was found the kernel announces the death (see SocketWatch).
     if (socket.transport != Transport::tcp) links_.hooks.know(socket.cookie, network, socket.local.port);
 }
 
@@ -101,8 +101,11 @@ void HookSensor::take(const socket_event& event) {
     if (!socket) return;
     if (event.local_port != 0) reported_ports_.emplace_back(socket->transport, event.local_port);
     if (event.kind == SOCKET_SUSPECTED) return suspects_.push_back(event);
+    // Of a listener, accepted connections may be left.
+    if (event.kind == SOCKET_RELEASED && socket->transport == Transport::tcp)
+        return closed_.push_back({event.network, event.cookie, clock_offset_.latest_of(event)});
     if (socket->families == Families::both) socket->families = families_of(*socket, event.network);
-    const bool released = event.kind == SOCKET_RELEASED;
+    const bool released = event.kind == SOCKET_RELEASED || event.kind == SOCKET_FINISHED;
     changes_[event.network].push_back(
         {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), released});
 }
@@ -154,6 +157,8 @@ void HookSensor::look_for_suspects(pid_t pid, pid_t tid, std::span<const socket_
 void HookSensor::apply() {
     for (const auto& [network, changes] : changes_) apply(network, changes);
     changes_.clear();
+    for (const SocketClosed& closed : closed_) links_.gc.post(closed);
+    closed_.clear();
     // Only now: what is claimed stays in the filter.
     for (const auto& [transport, port] : reported_ports_) links_.ports.settle(transport, port);
     reported_ports_.clear();

@@ -75,6 +75,7 @@ private:
     std::mutex mutex_;  // guards all below: one thread catches up at a time
     ClockOffset clock_offset_;
     std::map<NetworkId, Changes> changes_;  // not applied yet
+    std::vector<SocketClosed> closed_;      // TCP without a connection, to be told when the changes are applied
     std::vector<std::pair<Transport, std::uint16_t>> reported_ports_;
     std::vector<socket_event> suspects_;  // not looked for yet
     Clock::time_point next_look_{};

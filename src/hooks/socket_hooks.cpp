@@ -75,6 +75,7 @@ public:
     }
 
     const std::string& cgroup() const { return cgroup_.name; }
+    bool on_newer_kernel() const { return skeleton_->rodata->newer_kernel != 0; }
 
     std::uint8_t flags_of(pid_t process) const {
         return std::atomic_ref(byte_of(process)).load() >> flags_shift(id(process)) & PROCESS_FLAGS;
@@ -126,6 +127,8 @@ SocketHooks::SocketHooks(int ports_map, std::size_t ring) : loaded_(std::make_un
 SocketHooks::~SocketHooks() = default;
 
 const std::string& SocketHooks::cgroup() const { return loaded_->cgroup(); }
+
+bool SocketHooks::tell_tcp_ends() const { return loaded_->on_newer_kernel(); }
 
 void SocketHooks::watch(pid_t process, bool gifts) {
     loaded_->change_flags(process,

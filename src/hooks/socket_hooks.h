@@ -32,6 +32,9 @@ public:
     /// Where they are attached.
     const std::string& cgroup() const;
 
+    /// Whether the end of a TCP connection is reported, where its beginning was (Linux 5.17).
+    bool tell_tcp_ends() const;
+
     /// The processes whose sockets are reported; `gifts`: sockets may be given to it.
     void watch(pid_t process, bool gifts);
     void unwatch(pid_t process);

@@ -7,6 +7,8 @@
 #include <memory>
 #include <variant>
 
+#include "ports/socket.h"
+#include "util/clock.h"
 #include "util/mailbox.h"
 #include "util/netns.h"
 
@@ -20,6 +22,13 @@ struct ProcessBegan {
 /// It has set up an io_uring, through which it can open and connect sockets.
 struct UsesIoUring {
     pid_t pid = 0;
+};
+
+/// A TCP socket that was bound, or a listener, was closed at `time`; all that it did before is in the registry.
+struct SocketClosed {
+    NetworkId network = 0;
+    SocketCookie cookie = 0;
+    Timestamp time = kAlways;
 };
 
 /// What hooks in the kernel had to tell was more than there was room for: look at everything.
@@ -54,8 +63,8 @@ struct LeaveNetwork {
 
 struct StopCollecting {};
 
-using GcMessage = std::variant<ProcessBegan, UsesIoUring, NewsLost, ExpectFlows, ProcessEnded, AwaitTail, WatchNetwork,
-                               LeaveNetwork, StopCollecting>;
+using GcMessage = std::variant<ProcessBegan, UsesIoUring, SocketClosed, NewsLost, ExpectFlows, ProcessEnded, AwaitTail,
+                               WatchNetwork, LeaveNetwork, StopCollecting>;
 using GcMailbox = Mailbox<GcMessage>;
 
 }  // namespace tracedump

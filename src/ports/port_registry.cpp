@@ -68,7 +68,10 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
 void PortRegistry::claim(std::span<const SocketInfo> sockets, Timestamp birth) {
     std::lock_guard lock(mutex_);
     bool changed = false;
-    for (const SocketInfo& socket : sockets) changed |= claim_locked(socket, birth);
+    for (const SocketInfo& socket : sockets) {
+        changed |= claim_locked(socket, birth);
+        if (socket.transport == Transport::tcp) found_tcp_ = true;
+    }
     if (changed) publish_locked();
 }
 

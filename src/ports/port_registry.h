@@ -43,7 +43,7 @@ public:
     void claim(const SocketInfo& socket, Timestamp birth) { claim(std::span(&socket, 1), birth); }
     void claim(std::span<const SocketInfo> sockets, Timestamp birth);
 
-    /// Things that happened one after the other, in that order, as one change.
+    /// Things that hooks have reported: they happened one after the other, in that order. As one change.
     void update(std::span<const SocketChange> changes);
 
     /// A TCP connect to `remote` begins: returns the window's number for close_window.
@@ -55,6 +55,9 @@ public:
     /// The window's socket turned out to be `socket` (its claim reaches back to the window's opening; port 0: the
     /// call failed without one), or is not to be known. A window that is closed already is ignored, and that told.
     bool close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
+
+    /// Whether TCP sockets were claimed that hooks have not reported, ever: no hook will tell their end.
+    bool has_found_tcp() const { return found_tcp_; }
 
     /// If a connect's window is open for this socket: it turned out to be this, which is not known to whoever opened
     /// it.
@@ -114,6 +117,7 @@ private:
     const std::shared_ptr<PortFilter> filter_;
     const Timestamp memory_;
     std::atomic<bool> deaths_expected_{false};
+    std::atomic<bool> found_tcp_{false};
 
     mutable std::mutex mutex_;  // guards all below
     PortSet current_;

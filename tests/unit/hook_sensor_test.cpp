@@ -142,6 +142,38 @@ TEST_F(HookSensorTest, ASocketIsClaimedSinceBeforeItsFirstPacketAndUntilItIsRele
     EXPECT_FALSE(networks_->registry->find(cookie));
 }
 
+TEST_F(HookSensorTest, AConnectionIsClaimedUntilItIsFinished) {
+    const UniqueFd listener = test::open_socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    UniqueFd socket = test::open_socket(AF_INET, SOCK_STREAM);
+    const auto cookie = test::cookie_of(socket);
+    test::connect_to(socket, test::loopback(AF_INET, test::local_end(listener).port), AF_INET);
+    sensor_->catch_up();
+    ASSERT_TRUE(claim_of(socket));
+    UniqueFd accepted(accept(listener.get(), nullptr, nullptr));
+    accepted.reset();
+    socket.reset();
+    sensor_->catch_up();
+    EXPECT_FALSE(networks_->registry->find(cookie));
+    EXPECT_FALSE(networks_->registry->has_found_tcp());
+}
+
+TEST_F(HookSensorTest, OfAListenersEndGcIsTold) {
+    UniqueFd listener = test::open_socket(AF_INET, SOCK_STREAM);
+    const auto cookie = test::cookie_of(listener);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    listener.reset();
+    sensor_->catch_up();
+    EXPECT_TRUE(networks_->registry->find(cookie));  // first, what was accepted
+    const auto message = gc_.take();
+    ASSERT_TRUE(message);
+    const auto* closed = std::get_if<SocketClosed>(&*message);
+    ASSERT_TRUE(closed);
+    EXPECT_EQ(closed->cookie, cookie);
+    EXPECT_LE(closed->time, realtime_now());
+    EXPECT_GE(closed->time, networks_->registry->find(cookie)->birth);
+}
+
 TEST_F(HookSensorTest, ASocketThatReceivesIpv6AloneSaysSoItself) {
     for (const int only : {0, 1}) {
         const UniqueFd socket = test::open_socket(AF_INET6, SOCK_DGRAM);

@@ -292,6 +292,15 @@ TEST(PortRegistry, ChangesAreMadeInTheirOrderAndPublishedOnce) {
     EXPECT_EQ(registry.snapshot().generation(), generation + 1);
 }
 
+TEST(PortRegistry, TellsWhetherTcpSocketsWereFound) {
+    PortRegistry registry(nullptr);
+    registry.update(std::vector<SocketChange>{{test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80"), 100}});
+    registry.claim(test::udp(2, "*:53"), 100);
+    EXPECT_FALSE(registry.has_found_tcp());
+    registry.claim(test::tcp(3, "*:80"), 100);
+    EXPECT_TRUE(registry.has_found_tcp());
+}
+
 TEST(PortRegistry, AReleasedUdpSocketSendsUntilItIsGone) {
     PortRegistry registry(nullptr);
     registry.claim(test::udp(1, "*:53"), 100);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <map>
 #include <optional>
 
 #include "capture/ebpf_filter.h"
@@ -124,6 +125,50 @@ TEST_F(SocketHooksTest, ATcpConnectionIsReportedBeforeItsSyn) {
     EXPECT_EQ(reported[0].local_port, local_end(fd).port);
     EXPECT_EQ(reported[0].remote_port, server);
     EXPECT_EQ(reported[0].remote_address[0], htonl(INADDR_LOOPBACK));
+}
+
+TEST_F(SocketHooksTest, TheEndOfATcpConnectionIsReported) {
+    UniqueFd listener = open_socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    UniqueFd fd = open_socket(AF_INET, SOCK_STREAM);
+    const auto cookie = cookie_of(fd);
+    connect_to(fd, loopback(AF_INET, local_end(listener).port), AF_INET);
+    UniqueFd accepted(accept(listener.get(), nullptr, nullptr));
+    const auto port = local_end(fd).port;
+    EXPECT_EQ(kinds(events(cookie)), Kinds{SOCKET_CONNECTS});
+    accepted.reset();  // it waits in TIME_WAIT, ours in nothing
+    fd.reset();
+    const auto reported = events(cookie);
+    ASSERT_EQ(kinds(reported), Kinds{SOCKET_FINISHED});
+    EXPECT_EQ(reported[0].local_port, port);
+    EXPECT_EQ(reported[0].network, network_);
+    EXPECT_EQ(reported[0].protocol, IPPROTO_TCP);
+}
+
+TEST_F(SocketHooksTest, SoIsThatOfOneThatIsRefusedAndConnectsAgain) {
+    const UniqueFd fd = open_socket(AF_INET, SOCK_STREAM);
+    for (int i = 0; i < 2; ++i) {
+        const auto nobody = test::raw(kNobody, AF_INET);
+        EXPECT_NE(connect(fd.get(), nobody.get(), nobody.length), 0);
+        EXPECT_EQ(kinds(events(cookie_of(fd))), (Kinds{SOCKET_CONNECTS, SOCKET_FINISHED}));
+    }
+}
+
+TEST_F(SocketHooksTest, ATcpSocketThatNeverConnectsIsReleasedIfItHadAPort) {
+    UniqueFd unused = open_socket(AF_INET, SOCK_STREAM);
+    UniqueFd bound = open_socket(AF_INET, SOCK_STREAM);
+    test::bind_to_loopback(bound, AF_INET);
+    UniqueFd listener = open_socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    const auto unused_cookie = cookie_of(unused), bound_cookie = cookie_of(bound),
+               listener_cookie = cookie_of(listener);
+    EXPECT_EQ(kinds(events(bound_cookie)), Kinds{SOCKET_BOUND});
+    for (UniqueFd* fd : {&unused, &bound, &listener}) fd->reset();
+    std::map<SocketCookie, Kinds> told;
+    hooks_->drain([&](const socket_event& event) { told[event.cookie].push_back(event.kind); });
+    EXPECT_FALSE(told.contains(unused_cookie));
+    EXPECT_EQ(told[bound_cookie], Kinds{SOCKET_RELEASED});
+    EXPECT_EQ(told[listener_cookie].back(), SOCKET_RELEASED);
 }
 
 TEST_F(SocketHooksTest, AnIpv4ConnectionOfAnIpv6Socket) {

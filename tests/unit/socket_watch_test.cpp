@@ -12,7 +12,7 @@ namespace {
 
 TEST(SocketWatch, ASocketDiedBeforeItsDeathWasHeardOfNotWhenItIsJudged) {
     const auto registry = std::make_shared<PortRegistry>(nullptr);
-    SocketWatch watch(1, registry, true);
+    SocketWatch watch(1, registry, {.home = true});
     if (watch.fd() < 0) GTEST_SKIP() << "deaths are not announced";
     UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     test::bind_to_loopback(socket, AF_INET);
@@ -34,6 +34,47 @@ TEST(SocketWatch, ASocketDiedBeforeItsDeathWasHeardOfNotWhenItIsJudged) {
     const auto claims = ports->claims(info.local.port);
     ASSERT_EQ(claims.size(), 1U);
     EXPECT_LE(claims.front().death, heard);
+}
+
+/// A TCP socket that listens, and what the registry calls it.
+struct Listener {
+    Listener() : socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        test::bind_to_loopback(socket, AF_INET);
+        listen(socket.get(), 1);
+        info = test::tcp(test::cookie_of(socket), "*:0");
+        info.local = test::local_end(socket);
+    }
+    UniqueFd socket;
+    SocketInfo info;
+};
+
+TEST(SocketWatch, HearsTcpSocketsDieFromTheFirstOnThatNoHookHasReported) {
+    const auto registry = std::make_shared<PortRegistry>(nullptr);
+    SocketWatch watch(1, registry, {.home = true, .tcp_ends_hooked = true});
+    if (watch.fd() < 0) GTEST_SKIP() << "deaths are not announced";
+    const auto is_told = [&](const SocketInfo& socket, int millis) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(millis);
+        while (registry->find(socket.cookie) && std::chrono::steady_clock::now() < deadline) {
+            pollfd ready{watch.fd(), POLLIN, 0};
+            poll(&ready, 1, 10);
+            watch.hear_deaths();
+            watch.judge_deaths();
+        }
+        return !registry->find(socket.cookie);
+    };
+    Listener reported;
+    registry->update(std::vector<SocketChange>{{reported.info, realtime_now()}});
+    watch.sweep_if_due(kAlways);
+    reported.socket.reset();
+    EXPECT_FALSE(is_told(reported.info, 100));
+    watch.judge_death(reported.info.cookie, 7);
+    EXPECT_FALSE(registry->find(reported.info.cookie));
+
+    Listener found;
+    registry->claim(found.info, realtime_now());
+    watch.sweep_if_due(kAlways);
+    found.socket.reset();
+    EXPECT_TRUE(is_told(found.info, 10'000));
 }
 
 }  // namespace
