@@ -56,8 +56,11 @@ void NetworkTable::open_locked(bool home, std::uint64_t inode) {
     const auto network = std::make_shared<Network>(settings_, links_.filters);
     network->inode = inode;
     const auto registry = registry_of(network);
-    const bool tcp_ends_hooked = settings_.launched && links_.hooks && links_.hooks->tell_tcp_ends();
-    auto watch = std::make_shared<SocketWatch>(network->id, registry, SocketWatch::Setting{home, tcp_ends_hooked});
+    SocketWatch::Setting setting;
+    setting.home = home;
+    setting.udp_ends_hooked = links_.hooks != nullptr;
+    setting.tcp_ends_hooked = settings_.launched && links_.hooks && links_.hooks->tell_tcp_ends();
+    auto watch = std::make_shared<SocketWatch>(network->id, registry, setting);
     links_.capture.post(WatchRing{network->id,
                                   {network, &network->ring},
                                   std::shared_ptr<const Published<PortSet>>(network, &registry->snapshot()),

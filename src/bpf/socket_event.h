@@ -10,6 +10,7 @@ enum socket_event_kind {
     SOCKET_CONNECTS,  /* TCP: its SYN is about to be sent */
     SOCKET_UNBOUND,   /* UDP: the port that it had is given up */
     SOCKET_RELEASED,  /* UDP, and TCP that never connected: the last descriptor is closed */
+    SOCKET_SUCCEEDED, /* UDP: this one, no socket of the application, sends from a port that one has just given up */
     SOCKET_FINISHED,  /* TCP: its connection is over, or was refused; TIME_WAIT may follow */
     SOCKET_SUSPECTED, /* sends while a traced process runs, and may have been given to it */
     SOCKET_MULTIPATH, /* Multipath TCP: made; the kernel makes flows for it, which are sockets of their own */
@@ -60,6 +61,9 @@ struct known_socket {
     __u16 port; /* that was reported; 0: none */
     __u8 padding[6];
 };
+
+/* How long a datagram may wait for its neighbour's address after its socket was released. */
+#define RELEASED_PATIENCE_NS (10 * 1000 * 1000 * 1000ULL)
 
 /* Threads that wait in a hook find the answer here, by tid: the time of the event that it answers. Two that share a
  * place would have to wait within the same microsecond; then one waits in vain. */

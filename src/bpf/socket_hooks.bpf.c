@@ -8,8 +8,8 @@
 //   sockops            TCP: the SYN is about to go, the port is chosen; listen(2); the connection's end
 //   sendmsg4/6         UDP: sending to an address; the kernel has just chosen a port if there was none
 //   getsockname4/6     UDP: the program learns its port, and may tell somebody
-//   egress             UDP: the first packet of a connected socket. Any: the first packet of a socket that came to a
-//                      traced process from elsewhere
+//   egress             UDP: the first packet of a connected socket; of whoever has the port of one that was released.
+//                      Any: the first packet of a socket that came to a traced process from elsewhere
 //   sock_release       the end of any other
 //
 // Who acts is told by the current process, where there is one (bpf_get_current_pid_tgid): all these hooks but egress
@@ -83,6 +83,27 @@ struct {
     __type(key, __u64);
     __type(value, struct known_socket);
 } sockets SEC(".maps");
+
+/// By UDP port: the socket of the application that was released there last, and may still have something to send. [0],
+/// which is no port: the last of all, with time 0 if that is long ago.
+struct released_port {
+    __u64 network;
+    __u64 time;
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PORT_TABLE_PORTS);
+    __type(key, __u32);
+    __type(value, struct released_port);
+} released SEC(".maps");
+
+/// Those that were reported to send from there since, by cookie.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1 << 12);
+    __type(key, __u64);
+    __type(value, __u8);
+} successors SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -440,6 +461,50 @@ int on_tcp(struct bpf_sock_ops* tcp) {
     return GO_ON;
 }
 
+// UDP ports that were given up.
+
+static __always_inline struct released_port* released_at(__u16 port) {
+    const __u32 place = port;
+    return bpf_map_lookup_elem(&released, &place);
+}
+
+static __always_inline void note_released(__u16 port, __u64 network) {
+    struct released_port* place = released_at(port);
+    struct released_port* last = released_at(0);
+    if (!place || !last) return;
+    place->network = network;
+    last->time = place->time = bpf_ktime_get_ns();
+}
+
+/// To some milliseconds.
+static __always_inline bool is_recent(__u64 time) {
+    return (__s64)(bpf_ktime_get_coarse_ns() - time) < (__s64)RELEASED_PATIENCE_NS;
+}
+
+/// Mostly not; then a stranger's packet is looked at no further.
+static __always_inline bool any_released(void) {
+    struct released_port* last = released_at(0);
+    if (!last) return false;
+    const __u64 then = *(volatile __u64*)&last->time;
+    if (then == 0) return false;
+    if (is_recent(then)) return true;
+    __sync_val_compare_and_swap(&last->time, then, 0);
+    return false;
+}
+
+/// Once for each of the strangers, who may have another address than the one that was released.
+static __always_inline void on_successor(struct socket_event* event, struct bpf_sock* sk) {
+    const __u8 value = 1;
+    const struct released_port* place = released_at(sk->src_port);
+    if (!place || place->network == 0 || !is_recent(place->time)) return;
+    if (bpf_map_lookup_elem(&successors, &event->cookie)) return;
+    bpf_map_update_elem(&successors, &event->cookie, &value, BPF_ANY);
+    describe(event, sk);
+    event->network = place->network;
+    event->kind = SOCKET_SUCCEEDED;
+    report(event);
+}
+
 // What is sent.
 
 /// The packet of a socket that no hook has seen in the hands of a traced process may have been sent by one all the
@@ -469,7 +534,10 @@ static __always_inline void on_stray(struct __sk_buff* packet, struct bpf_sock* 
 static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_sock* sk, __u64 current) {
     struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = bpf_get_socket_cookie(packet)};
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
-    if (!known) return on_stray(packet, sk, current);
+    if (!known) {
+        if (any_released()) on_successor(&event, sk);
+        return on_stray(packet, sk, current);
+    }
     if (known->port == sk->src_port) return;
     describe(&event, sk);
     event.network = known->network;
@@ -482,7 +550,7 @@ int on_egress(struct __sk_buff* packet) {
     __u64 current = 0;
     if (newest_kernel) {
         current = bpf_get_current_pid_tgid();
-        if (!(flags_of(current >> 32) & PROCESS_TRACED)) return GO_ON;
+        if (!(flags_of(current >> 32) & PROCESS_TRACED) && !any_released()) return GO_ON;
     }
     struct bpf_sock* sk = packet->sk;
     sk = sk ? bpf_sk_fullsock(sk) : NULL;  // one in TIME_WAIT is none
@@ -508,7 +576,9 @@ int on_release(struct bpf_sock* sk) {
     event.local_port = known->port;
     event.protocol = sk->protocol;
     bpf_map_delete_elem(&sockets, &event.cookie);
-    if (worth_telling) report(&event);
+    if (!worth_telling) return GO_ON;
+    if (sk->type == SOCK_DGRAM) note_released(event.local_port, event.network);
+    report(&event);
     return GO_ON;
 }
 

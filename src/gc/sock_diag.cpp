@@ -198,10 +198,11 @@ std::vector<SocketRow> SockDiagTable::flows(Wanted wanted) {
 }
 
 SocketDeaths::SocketDeaths() : socket_(open_sock_diag()) {
-    join({SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY});
-    // Beyond net.core.rmem_max with CAP_NET_ADMIN, which joining the groups took too.
+    // Beyond net.core.rmem_max with CAP_NET_ADMIN, which joining the groups takes too.
     setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kDeathsBuffer, sizeof kDeathsBuffer);
 }
+
+void SocketDeaths::hear_udp() { join({SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY}); }
 
 void SocketDeaths::hear_tcp() {
     join({SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY});

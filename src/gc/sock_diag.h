@@ -27,13 +27,14 @@ private:
     NetlinkSocket socket_;
 };
 
-/// Hears every UDP socket of the network namespace die, and on demand every TCP socket.
+/// Hears every socket of a transport and of the network namespace die.
 class SocketDeaths {
 public:
-    /// Throws Error without CAP_NET_ADMIN.
+    /// Throws Error.
     SocketDeaths();
 
-    /// From now on. Throws Error.
+    /// From now on. They throw Error without CAP_NET_ADMIN.
+    void hear_udp();
     void hear_tcp();
     bool hears_tcp() const { return hears_tcp_; }
 

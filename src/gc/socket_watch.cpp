@@ -30,13 +30,16 @@ std::unique_ptr<SocketTable> open_table(bool home) {
     }
 }
 
-std::optional<SocketDeaths> open_deaths(bool tcp) {
+void tell_of_no_deaths(const Error& why) { log_engine("gc: {}; sweeping more often instead", why.what()); }
+
+std::optional<SocketDeaths> open_deaths(const SocketWatch::Setting& setting) {
     try {
         SocketDeaths deaths;
-        if (tcp) deaths.hear_tcp();
+        if (!setting.udp_ends_hooked) deaths.hear_udp();
+        if (!setting.tcp_ends_hooked) deaths.hear_tcp();
         return deaths;
     } catch (const Error& error) {
-        log_engine("gc: {}; sweeping more often instead", error.what());
+        tell_of_no_deaths(error);
         return std::nullopt;
     }
 }
@@ -48,7 +51,7 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
       setting_(setting),
       registry_(std::move(registry)),
       table_(open_table(setting.home)),
-      deaths_(open_deaths(!setting.tcp_ends_hooked)),
+      deaths_(open_deaths(setting)),
       collector_(*registry_, *table_),
       next_sweep_(Clock::now() + kSweepWithoutDeaths) {
     if (deaths_ && deaths_->hears_tcp()) registry_->expect_deaths();
@@ -57,7 +60,12 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
 /// To announce each death takes the kernel a worker's time, on the CPU where it was: so not before it is of use.
 void SocketWatch::hear_tcp_if_needed() {
     if (!deaths_ || deaths_->hears_tcp() || !registry_->has_found_tcp()) return;
-    deaths_->hear_tcp();
+    try {
+        deaths_->hear_tcp();
+    } catch (const Error& error) {
+        tell_of_no_deaths(error);
+        deaths_.reset();
+    }
     // One that was found may have died before that.
     next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterFind);
 }

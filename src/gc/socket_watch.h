@@ -19,7 +19,8 @@ public:
 
     struct Setting {
         bool home = false;             // the network is tracedump's own, and never left
-        bool tcp_ends_hooked = false;  // of TCP sockets that hooks have reported, they also tell the end
+        bool udp_ends_hooked = false;  // hooks tell the end of each UDP socket of the application
+        bool tcp_ends_hooked = false;  // and of each TCP socket that they have reported
     };
     /// Opens what the kernel allows: deaths and table by sock_diag, or the table alone, or at home /proc/net. Throws
     /// Error.

@@ -29,9 +29,21 @@ Endpoint endpoint_of(std::uint16_t family, const std::uint32_t (&words)[4], std:
 }
 
 std::string_view name_of(std::uint32_t kind) {
-    constexpr std::string_view names[] = {"bound",    "has a port", "connects",  "unbound", "released",
-                                          "finished", "suspected",  "multipath", "abroad"};
+    constexpr std::string_view names[] = {"bound",     "has a port", "connects",  "unbound",   "released",
+                                          "succeeded", "finished",   "suspected", "multipath", "abroad"};
     return kind < std::size(names) ? names[kind] : "?";
+}
+
+SocketChange::Kind kind_of(const socket_event& event) {
+    switch (event.kind) {
+        case SOCKET_RELEASED:
+        case SOCKET_FINISHED:
+            return SocketChange::Kind::released;
+        case SOCKET_SUCCEEDED:
+            return SocketChange::Kind::succeeded;
+        default:
+            return SocketChange::Kind::claimed;
+    }
 }
 
 HookedThread hooked_thread(const socket_event& event) {
@@ -104,10 +116,11 @@ void HookSensor::take(const socket_event& event) {
     // Of a listener, accepted connections may be left.
     if (event.kind == SOCKET_RELEASED && socket->transport == Transport::tcp)
         return closed_.push_back({event.network, event.cookie, clock_offset_.latest_of(event)});
-    if (socket->families == Families::both) socket->families = families_of(*socket, event.network);
-    const bool released = event.kind == SOCKET_RELEASED || event.kind == SOCKET_FINISHED;
+    const auto kind = kind_of(event);
+    const bool claimed = kind == SocketChange::Kind::claimed, released = kind == SocketChange::Kind::released;
+    if (claimed && socket->families == Families::both) socket->families = families_of(*socket, event.network);
     changes_[event.network].push_back(
-        {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), released});
+        {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), kind});
 }
 
 /// A hook cannot see whether a socket on IPv6's wildcard address receives IPv6 alone.
@@ -166,7 +179,8 @@ void HookSensor::apply() {
 
 void HookSensor::apply(NetworkId network, const Changes& changes) {
     if (const auto registry = links_.networks.find(network)) return registry->update(changes);
-    const bool any_born = std::any_of(changes.begin(), changes.end(), [](const auto& c) { return !c.released; });
+    const bool any_born = std::any_of(changes.begin(), changes.end(),
+                                      [](const auto& c) { return c.kind == SocketChange::Kind::claimed; });
     if (any_born && unknown_.insert(network).second) links_.gc.post(NewsLost{});
 }
 

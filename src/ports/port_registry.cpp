@@ -53,6 +53,7 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
         ++totals_.sockets;
     }
     const Claim claim{socket, birth, kNever};
+    succeed_locked(socket, birth);
     filter_->admit(socket.transport, socket.local.port);
     if (logs_ports()) changes_.push_back(to_text(socket) + " opened");
     sockets_.emplace(socket.cookie, claim);
@@ -167,6 +168,24 @@ bool PortRegistry::release_locked(SocketCookie cookie, Timestamp death) {
     return true;
 }
 
+/// Whoever has their port and address now is the one that sends from there.
+bool PortRegistry::succeed_locked(const SocketInfo& successor, Timestamp time) {
+    if (successor.transport == Transport::tcp || released_.empty()) return false;
+    const auto same_place = [&](const Claim& claim) {
+        const Address &one = claim.socket.local.address, &other = successor.local.address;
+        return !claim.alive() && claim.silence == kNever && claim.socket.transport == successor.transport &&
+               (one == other || one.is_wildcard() || other.is_wildcard());
+    };
+    std::vector<Claim> succeeded;
+    for (const Claim& claim : current_.claims(successor.local.port))
+        if (same_place(claim)) succeeded.push_back(claim);
+    for (const Claim& claim : succeeded) {
+        silence_locked(claim, std::max(time, claim.death));
+        released_.erase(claim.socket.cookie);
+    }
+    return !succeeded.empty();
+}
+
 void PortRegistry::silence_locked(const Claim& released, Timestamp silence) {
     const auto& [cookie, transport, port] =
         std::tie(released.socket.cookie, released.socket.transport, released.socket.local.port);
@@ -177,9 +196,17 @@ void PortRegistry::silence_locked(const Claim& released, Timestamp silence) {
 void PortRegistry::update(std::span<const SocketChange> changes) {
     std::lock_guard lock(mutex_);
     bool changed = false;
-    for (const SocketChange& change : changes)
-        changed |= change.released ? release_locked(change.socket.cookie, change.time)
-                                   : claim_locked(change.socket, change.time);
+    for (const SocketChange& change : changes) switch (change.kind) {
+            case SocketChange::Kind::claimed:
+                changed |= claim_locked(change.socket, change.time);
+                break;
+            case SocketChange::Kind::released:
+                changed |= release_locked(change.socket.cookie, change.time);
+                break;
+            case SocketChange::Kind::succeeded:
+                changed |= succeed_locked(change.socket, change.time);
+                break;
+        }
     if (changed) publish_locked();
 }
 

@@ -24,11 +24,16 @@
 
 namespace tracedump {
 
-/// Something that happened to a socket of the application.
+/// Something that happened to a socket.
 struct SocketChange {
+    enum class Kind : std::uint8_t {
+        claimed,    // it is the application's
+        released,   // it was, and was closed: only the cookie is known
+        succeeded,  // it is not the application's, and sends from a UDP port that was
+    };
     SocketInfo socket;
     Timestamp time = kAlways;
-    bool released = false;  // it was closed: only the cookie is known
+    Kind kind = Kind::claimed;
 };
 
 class PortRegistry {
@@ -102,6 +107,7 @@ private:
     void close_pending_locked(PendingRemote pending, const std::optional<SocketInfo>& socket);
     bool retire_locked(SocketCookie cookie, Timestamp death);
     bool release_locked(SocketCookie cookie, Timestamp death);
+    bool succeed_locked(const SocketInfo& successor, Timestamp time);
     void silence_locked(const Claim& released, Timestamp silence);
     void kill_locked(const Claim& claim, Timestamp death);
 

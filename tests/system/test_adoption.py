@@ -114,6 +114,39 @@ connection.close()
     expect_same(truth.packets(), receiver.end())
 
 
+def deaths_are_announced_where_no_hook_tells(lab):
+    """To announce the death of sockets takes the kernel time, for strangers' too: only what hooks do not tell."""
+    all_groups, tcp_groups = 0b1111, 0b0101  # enum sknetlink_groups of linux/sock_diag.h
+
+    def announced():
+        rows = [line.split() for line in lab.run(["cat", "/proc/net/netlink"]).splitlines()[1:]]
+        return max(int(row[3], 16) for row in rows if row[1] == "4")  # NETLINK_SOCK_DIAG
+
+    with socket_in(lab.far, socket.AF_INET, socket.SOCK_STREAM) as peer, \
+            socket_in(lab.near, socket.AF_INET, socket.SOCK_STREAM) as given:
+        peer.bind((FAR, 7700))
+        peer.listen()
+        given.connect((FAR, 7700))
+        receiver = Receiver(lab, f"""
+socket.create_connection(("{FAR}", 7700)).close()
+step("of its own")
+_, fds, _, _ = socket.recv_fds(channel, 10, 1)
+step("received")
+""")
+        receiver.await_line("of its own")
+        wait_for("the connection's end", lambda: f"> {FAR}:7700 closed" in receiver.traced.stderr())
+        expect_equal(announced(), 0 if HOOKED else all_groups, "groups")
+        receiver.go_on()
+        socket.send_fds(receiver.channel, [b"x"], [given.fileno()])
+        receiver.await_line("received")
+        wait_for("another announcement", lambda: announced() == (tcp_groups if HOOKED else all_groups))
+        receiver.go_on()
+        receiver.end()
+    attached = lab.attach(lab.start(["sleep", "60"]))
+    expect_equal(announced(), tcp_groups if HOOKED else all_groups, "groups of an attached process")
+    attached.end()
+
+
 def taken_by_pidfd(lab):
     """By pidfd_getfd(2): the socket is the application's from its first packet on."""
     echo_server(lab)
@@ -222,6 +255,6 @@ def attached_to_io_uring(lab):
     expect_same(truth.packets(), traced.packets())
 
 
-main(received_when_launched, received_when_attached, listener_received, taken_by_pidfd, opened_through_io_uring,
-     opened_for_the_io_uring_alone, served_through_io_uring, everything_through_io_uring,
-     attached_to_io_uring)
+main(received_when_launched, received_when_attached, listener_received, deaths_are_announced_where_no_hook_tells,
+     taken_by_pidfd, opened_through_io_uring, opened_for_the_io_uring_alone, served_through_io_uring,
+     everything_through_io_uring, attached_to_io_uring)

@@ -279,9 +279,9 @@ TEST(PortRegistry, ChangesAreMadeInTheirOrderAndPublishedOnce) {
     PortRegistry registry(nullptr);
     const auto generation = registry.snapshot().generation();
     const SocketChange changes[] = {{test::udp(1, "*:53"), 100},
-                                    {test::udp(1, "*:53"), 200, true},
+                                    {test::udp(1, "*:53"), 200, SocketChange::Kind::released},
                                     {test::udp(2, "*:53"), 300},
-                                    {test::udp(9, "*:54"), 310, true}};
+                                    {test::udp(9, "*:54"), 310, SocketChange::Kind::released}};
     registry.update(changes);
     EXPECT_EQ(registry.snapshot().generation(), generation + 1);
     const auto claims = registry.snapshot().load()->claims(53);
@@ -304,7 +304,7 @@ TEST(PortRegistry, TellsWhetherTcpSocketsWereFound) {
 TEST(PortRegistry, AReleasedUdpSocketSendsUntilItIsGone) {
     PortRegistry registry(nullptr);
     registry.claim(test::udp(1, "*:53"), 100);
-    const SocketChange closed{test::udp(1, "*:53"), 200, true};
+    const SocketChange closed{test::udp(1, "*:53"), 200, SocketChange::Kind::released};
     registry.update(std::span(&closed, 1));
     const auto claim = [&] { return registry.snapshot().load()->claims(53)[0]; };
     EXPECT_EQ(std::pair(claim().death, claim().silence), std::pair(Timestamp{200}, kNever));
@@ -319,10 +319,35 @@ TEST(PortRegistry, AReleasedUdpSocketSendsUntilItIsGone) {
     EXPECT_FALSE(registry.snapshot().load()->contains(53));
 }
 
+TEST(PortRegistry, AReleasedUdpSocketSendsUntilSomebodyElseDoes) {
+    PortRegistry registry(nullptr);
+    const SocketInfo here = test::udp(1, "192.0.2.1:53"), everywhere = test::udp(2, "*:53");
+    registry.claim(std::vector{here, everywhere}, 100);
+    const auto change = [&](const SocketInfo& socket, Timestamp time, SocketChange::Kind kind) {
+        registry.update(std::vector<SocketChange>{{socket, time, kind}});
+    };
+    change(here, 200, SocketChange::Kind::released);
+    change(everywhere, 210, SocketChange::Kind::released);
+    const auto silences = [&] {
+        std::map<SocketCookie, Timestamp> found;
+        for (const Claim& claim : registry.snapshot().load()->claims(53)) found[claim.socket.cookie] = claim.silence;
+        return found;
+    };
+    using Silences = std::map<SocketCookie, Timestamp>;
+    change(test::tcp(9, "192.0.2.1:53"), 220, SocketChange::Kind::succeeded);
+    EXPECT_EQ(silences(), (Silences{{1, kNever}, {2, kNever}}));
+    change(test::udp(9, "192.0.2.9:53"), 230, SocketChange::Kind::succeeded);  // another address
+    EXPECT_EQ(silences(), (Silences{{1, kNever}, {2, 230}}));
+    registry.claim(test::udp(3, "192.0.2.1:53"), 240);  // one of ours: what is sent is its
+    EXPECT_EQ(silences(), (Silences{{1, 240}, {2, 230}, {3, kAlways}}));
+    registry.forget_dead(300);
+    EXPECT_EQ(silences(), (Silences{{3, kAlways}}));
+}
+
 TEST(PortRegistry, AReleasedSocketWhoseEndIsNotHeardOfIsForgotten) {
     PortRegistry registry(nullptr);
     registry.claim(test::udp(1, "*:53"), 100);
-    const SocketChange closed{test::udp(1, "*:53"), 200, true};
+    const SocketChange closed{test::udp(1, "*:53"), 200, SocketChange::Kind::released};
     registry.update(std::span(&closed, 1));
     registry.forget_dead(200 + kNeighbourPatience);
     EXPECT_TRUE(registry.snapshot().load()->contains(53));

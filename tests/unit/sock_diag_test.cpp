@@ -166,6 +166,7 @@ TEST(SockDiag, HearsSocketsDie) {
     std::optional<SocketDeaths> deaths;
     try {
         deaths.emplace();
+        deaths->hear_udp();
         deaths->hear_tcp();
     } catch (const Error& error) {
         GTEST_SKIP() << error.what();

@@ -85,6 +85,28 @@ TEST_F(SocketHooksTest, AUdpSocketThatSendsToAnAddress) {
     EXPECT_EQ(kinds(events(cookie)), Kinds{SOCKET_RELEASED});
 }
 
+TEST_F(SocketHooksTest, WhoSendsFromAPortThatWasReleasedIsReportedOnce) {
+    UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
+    send_one_to(fd, kNobody, AF_INET);
+    const auto port = local_end(fd).port;
+    fd.reset();
+    events();
+    hooks_->unwatch(getpid());
+    const UniqueFd elsewhere = open_socket(AF_INET, SOCK_DGRAM);
+    send_one_to(elsewhere, kNobody, AF_INET);
+    EXPECT_EQ(kinds(events(cookie_of(elsewhere))), Kinds{});
+    for (int i = 0; i < 2; ++i) {
+        const UniqueFd stranger = open_socket(AF_INET, SOCK_DGRAM);
+        test::bind_to(stranger, loopback(AF_INET, port), AF_INET);
+        for (int packet = 0; packet < 2; ++packet) send_one_to(stranger, kNobody, AF_INET);
+        const auto reported = events(cookie_of(stranger));
+        ASSERT_EQ(kinds(reported), Kinds{SOCKET_SUCCEEDED});
+        EXPECT_EQ(reported[0].local_port, port);
+        EXPECT_EQ(reported[0].network, network_);
+        EXPECT_EQ(reported[0].local_address[0], htonl(INADDR_LOOPBACK));
+    }
+}
+
 TEST_F(SocketHooksTest, AUdpSocketThatConnectsShowsItsPortAtItsFirstPacket) {
     const UniqueFd fd = open_socket(AF_INET, SOCK_DGRAM);
     connect_to(fd, kNobody, AF_INET);
