@@ -42,6 +42,7 @@ enum { GO_ON = 1 };  // what each of these hooks returns to change nothing
 
 const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17), bpf_get_netns_cookie in sockops (5.15)
 const volatile __u8 newest_kernel = 1;  // the current process in egress and sockops (6.10)
+const volatile __u8 latest_kernel = 1;  // the network of a packet in egress (6.16)
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -84,8 +85,9 @@ struct {
     __type(value, struct known_socket);
 } sockets SEC(".maps");
 
-/// By UDP port: the socket of the application that was released there last, and may still have something to send. [0],
-/// which is no port: the last of all, with time 0 if that is long ago.
+/// By UDP port: the socket of the application that was released there last, and may still have something to send. (Of
+/// two in two networks, nobody looks for the first one's successor.) [0], which is no port: the last of all, with time
+/// 0 if that is long ago.
 struct released_port {
     __u64 network;
     __u64 time;
@@ -97,12 +99,12 @@ struct {
     __type(value, struct released_port);
 } released SEC(".maps");
 
-/// Those that were reported to send from there since, by cookie.
+/// Those that were reported to send from there since, by cookie: the time of the release.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1 << 12);
     __type(key, __u64);
-    __type(value, __u8);
+    __type(value, __u64);
 } successors SEC(".maps");
 
 struct {
@@ -414,10 +416,13 @@ static __always_inline void on_syn(struct bpf_sock_ops* tcp) {
     if (newer_kernel) bpf_sock_ops_cb_flags_set(tcp, tcp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-/// Of a stranger's socket another program may have asked for that.
+/// Of a stranger's socket another program may have asked for that. A listener's end sock_release tells.
 static __always_inline void on_state(struct bpf_sock_ops* tcp) {
-    if (!newer_kernel || tcp->args[1] != BPF_TCP_CLOSE || !is_admitted(IPPROTO_TCP, tcp->local_port)) return;
-    struct socket_event event = {.kind = SOCKET_FINISHED, .protocol = IPPROTO_TCP};
+    const __u32 before = tcp->args[0], now = tcp->args[1];
+    if (!newer_kernel || now != BPF_TCP_CLOSE || before == BPF_TCP_LISTEN) return;
+    if (!is_admitted(IPPROTO_TCP, tcp->local_port)) return;
+    struct socket_event event = {.protocol = IPPROTO_TCP};
+    event.kind = before == BPF_TCP_SYN_SENT ? SOCKET_GIVEN_UP : SOCKET_FINISHED;
     event.cookie = bpf_get_socket_cookie(tcp);
     event.network = bpf_get_netns_cookie(tcp);
     event.local_port = tcp->local_port;
@@ -488,17 +493,20 @@ static __always_inline bool any_released(void) {
     const __u64 then = *(volatile __u64*)&last->time;
     if (then == 0) return false;
     if (is_recent(then)) return true;
-    __sync_val_compare_and_swap(&last->time, then, 0);
+    if (last->time == then) last->time = 0;
     return false;
 }
 
-/// Once for each of the strangers, who may have another address than the one that was released.
-static __always_inline void on_successor(struct socket_event* event, struct bpf_sock* sk) {
-    const __u8 value = 1;
+/// Once for each release and each of the strangers, who may have another address than the one that was released. (Where
+/// the kernel does not tell a packet's network, those of other networks are taken for successors.)
+static __always_inline void on_successor(struct __sk_buff* packet, struct socket_event* event, struct bpf_sock* sk) {
     const struct released_port* place = released_at(sk->src_port);
     if (!place || place->network == 0 || !is_recent(place->time)) return;
-    if (bpf_map_lookup_elem(&successors, &event->cookie)) return;
-    bpf_map_update_elem(&successors, &event->cookie, &value, BPF_ANY);
+    if (latest_kernel && bpf_get_netns_cookie(packet) != place->network) return;
+    const __u64 release = place->time;
+    const __u64* reported = bpf_map_lookup_elem(&successors, &event->cookie);
+    if (reported && *reported == release) return;
+    bpf_map_update_elem(&successors, &event->cookie, &release, BPF_ANY);
     describe(event, sk);
     event->network = place->network;
     event->kind = SOCKET_SUCCEEDED;
@@ -535,7 +543,7 @@ static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_soc
     struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = bpf_get_socket_cookie(packet)};
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
     if (!known) {
-        if (any_released()) on_successor(&event, sk);
+        if (any_released()) on_successor(packet, &event, sk);
         return on_stray(packet, sk, current);
     }
     if (known->port == sk->src_port) return;

@@ -202,7 +202,10 @@ SocketDeaths::SocketDeaths() : socket_(open_sock_diag()) {
     setsockopt(fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kDeathsBuffer, sizeof kDeathsBuffer);
 }
 
-void SocketDeaths::hear_udp() { join({SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY}); }
+void SocketDeaths::hear_udp() {
+    join({SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY});
+    hears_udp_ = true;
+}
 
 void SocketDeaths::hear_tcp() {
     join({SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY});

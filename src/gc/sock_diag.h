@@ -36,6 +36,7 @@ public:
     /// From now on. They throw Error without CAP_NET_ADMIN.
     void hear_udp();
     void hear_tcp();
+    bool hears_udp() const { return hears_udp_; }
     bool hears_tcp() const { return hears_tcp_; }
 
     /// Readable when deaths wait.
@@ -52,7 +53,7 @@ private:
     void join(std::initializer_list<int> groups);
 
     NetlinkSocket socket_;
-    bool hears_tcp_ = false;
+    bool hears_udp_ = false, hears_tcp_ = false;
 };
 
 }  // namespace tracedump

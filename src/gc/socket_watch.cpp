@@ -58,16 +58,26 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
 }
 
 /// To announce each death takes the kernel a worker's time, on the CPU where it was: so not before it is of use.
-void SocketWatch::hear_tcp_if_needed() {
-    if (!deaths_ || deaths_->hears_tcp() || !registry_->has_found_tcp()) return;
+void SocketWatch::hear_more(bool tcp, bool udp) {
+    if (!deaths_) return;
+    tcp = tcp && !deaths_->hears_tcp();
+    udp = udp && !deaths_->hears_udp();
+    if (!tcp && !udp) return;
     try {
-        deaths_->hear_tcp();
+        if (tcp) deaths_->hear_tcp();
+        if (udp) deaths_->hear_udp();
     } catch (const Error& error) {
         tell_of_no_deaths(error);
         deaths_.reset();
     }
     // One that was found may have died before that.
     next_sweep_ = std::min(next_sweep_, Clock::now() + kSweepAfterFind);
+}
+
+std::vector<std::uint64_t> SocketWatch::adopt(const std::unordered_set<std::uint64_t>& inodes) {
+    auto found = collector_.adopt(inodes, realtime_now());
+    if (!found.empty()) hear_more(true, true);
+    return found;
 }
 
 void SocketWatch::hear_deaths() {
@@ -98,7 +108,7 @@ void SocketWatch::expect_flows() {
 }
 
 void SocketWatch::sweep_if_due(Timestamp judged_until) {
-    hear_tcp_if_needed();
+    hear_more(registry_->has_found_tcp(), false);
     if (Clock::now() < next_sweep_) return;
     const bool by_sweeps_alone = !deaths_ || collector_.multipath();
     if (Clock::now() >= rested_) {

@@ -53,10 +53,8 @@ public:
     /// whose packets have all been judged.
     void sweep_if_due(Timestamp judged_until);
 
-    /// See Collector.
-    std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes) {
-        return collector_.adopt(inodes, realtime_now());
-    }
+    /// See Collector. Of those, no hook tells the end.
+    std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes);
 
     bool tail_settled() { return collector_.tail_settled(); }
 
@@ -66,7 +64,7 @@ public:
     Clock::time_point next_due() const;
 
 private:
-    void hear_tcp_if_needed();
+    void hear_more(bool tcp, bool udp);
 
     const NetworkId network_;
     const Setting setting_;

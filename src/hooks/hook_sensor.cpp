@@ -29,16 +29,18 @@ Endpoint endpoint_of(std::uint16_t family, const std::uint32_t (&words)[4], std:
 }
 
 std::string_view name_of(std::uint32_t kind) {
-    constexpr std::string_view names[] = {"bound",     "has a port", "connects",  "unbound",   "released",
-                                          "succeeded", "finished",   "suspected", "multipath", "abroad"};
+    constexpr std::string_view names[] = {"bound",    "has a port", "connects",  "unbound",   "released", "succeeded",
+                                          "finished", "given up",   "suspected", "multipath", "abroad"};
     return kind < std::size(names) ? names[kind] : "?";
 }
 
 SocketChange::Kind kind_of(const socket_event& event) {
     switch (event.kind) {
         case SOCKET_RELEASED:
-        case SOCKET_FINISHED:
+        case SOCKET_GIVEN_UP:
             return SocketChange::Kind::released;
+        case SOCKET_FINISHED:
+            return SocketChange::Kind::finished;
         case SOCKET_SUCCEEDED:
             return SocketChange::Kind::succeeded;
         default:
@@ -117,10 +119,11 @@ void HookSensor::take(const socket_event& event) {
     if (event.kind == SOCKET_RELEASED && socket->transport == Transport::tcp)
         return closed_.push_back({event.network, event.cookie, clock_offset_.latest_of(event)});
     const auto kind = kind_of(event);
-    const bool claimed = kind == SocketChange::Kind::claimed, released = kind == SocketChange::Kind::released;
-    if (claimed && socket->families == Families::both) socket->families = families_of(*socket, event.network);
+    if (kind == SocketChange::Kind::claimed && socket->families == Families::both)
+        socket->families = families_of(*socket, event.network);
+    const bool is_end = kind == SocketChange::Kind::released || kind == SocketChange::Kind::finished;
     changes_[event.network].push_back(
-        {*socket, released ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), kind});
+        {*socket, is_end ? clock_offset_.latest_of(event) : clock_offset_.earliest_of(event), kind});
 }
 
 /// A hook cannot see whether a socket on IPv6's wildcard address receives IPv6 alone.
@@ -163,7 +166,7 @@ void HookSensor::look_for_suspects(pid_t pid, pid_t tid, std::span<const socket_
         if (suspect == suspects.end()) continue;
         socket->bound = true;  // as far as anyone can tell now
         know(*socket, network);
-        changes_[network].push_back({*socket, clock_offset_.earliest_of(*suspect)});
+        changes_[network].push_back({*socket, clock_offset_.earliest_of(*suspect), SocketChange::Kind::found});
     }
 }
 
@@ -179,8 +182,9 @@ void HookSensor::apply() {
 
 void HookSensor::apply(NetworkId network, const Changes& changes) {
     if (const auto registry = links_.networks.find(network)) return registry->update(changes);
-    const bool any_born = std::any_of(changes.begin(), changes.end(),
-                                      [](const auto& c) { return c.kind == SocketChange::Kind::claimed; });
+    const bool any_born = std::any_of(changes.begin(), changes.end(), [](const SocketChange& change) {
+        return change.kind == SocketChange::Kind::claimed || change.kind == SocketChange::Kind::found;
+    });
     if (any_born && unknown_.insert(network).second) links_.gc.post(NewsLost{});
 }
 

@@ -36,11 +36,13 @@ CgroupRoot place_for_hooks() {
 struct KernelHas {
     bool loops = false;               // 5.17
     bool process_everywhere = false;  // 6.10: the current one, in hooks that see packets and connections
+    bool network_of_packet = false;   // 6.16
 };
 
 int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, const KernelHas& kernel) {
     skeleton.rodata->newer_kernel = kernel.loops;
     skeleton.rodata->newest_kernel = kernel.process_everywhere;
+    skeleton.rodata->latest_kernel = kernel.network_of_packet;
     if (const int error = bpf_map__reuse_fd(skeleton.maps.ports, ports_map)) return error;
     if (const int error = bpf_map__set_max_entries(skeleton.maps.events, static_cast<std::uint32_t>(ring)))
         return error;
@@ -48,7 +50,7 @@ int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, const Kern
 }
 
 Skeleton load(int ports_map, std::size_t ring) {
-    constexpr KernelHas kinds[] = {{true, true}, {true, false}, {false, false}};
+    constexpr KernelHas kinds[] = {{true, true, true}, {true, true, false}, {true, false, false}, {}};
     quiet_libbpf();
     int error = 0;
     for (const KernelHas& kernel : kinds) {

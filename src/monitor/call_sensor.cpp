@@ -16,14 +16,15 @@ namespace {
 
 using std::chrono::microseconds;
 
-// A connect that returns at once is seen at its exit stop. One that blocks is asked for its port, which the kernel
-// has chosen by then, after this long, and then less and less often.
+// A connect that returns at once is seen at its exit stop, or looked at while it runs. One that blocks is asked for its
+// port, which the kernel has chosen by then, after this long, and then less and less often.
 constexpr microseconds kFirstQuestion{500};
 constexpr microseconds kLongestPause{20'000};
 
-// How long the end of a socket whose port was missed may take to be heard of: for longer, capture does not hold its
-// packets. And how long a connect that shows no port may be about to begin; then it has failed.
-constexpr std::chrono::seconds kMissedFor{5};
+// How long the end of a socket whose port was missed may take to be heard of, and a connect to begin: capture holds
+// their packets for a little longer.
+constexpr std::chrono::milliseconds kMissedFor{4500};
+constexpr std::chrono::milliseconds kLookForMissed{20};
 
 // A new set of ports is put in force for so many sockets at a time, and so many descriptors are ours until then.
 constexpr std::size_t kAdoptedTogether = 128;
@@ -151,6 +152,7 @@ void CallSensor::enter_tcp(Tracee& tracee, Entry& entry) {
 CallUnderWay& CallSensor::await_exit(Tracee& tracee, Entry& entry) {
     CallUnderWay under_way;
     under_way.kind = entry.call.kind;
+    under_way.number = entry.call.number;
     under_way.fd = entry.call.fd;
     under_way.socket = std::move(entry.borrowed);
     under_way.cookie = entry.socket.cookie;
@@ -231,20 +233,42 @@ void CallSensor::has_returned(Tracee& tracee) {
 
 void CallSensor::miss(Tracee& tracee) {
     const CallUnderWay& call = *tracee.under_way;
-    missed_.push_back({call.registry, *call.window, call.cookie, Clock::now() + kMissedFor});
+    const auto now = Clock::now();
+    if (missed_.empty()) next_look_ = now + kLookForMissed;
+    missed_.push_back({call.registry, *call.window, call.cookie, now + kMissedFor});
     tracee.under_way.reset();
     blocked_.erase(tracee.tid);
 }
 
-void CallSensor::give_up_missed(Clock::time_point now) {
-    for (; !missed_.empty() && missed_.front().until <= now; missed_.pop_front()) {
-        const Missed& missed = missed_.front();
-        const auto found = missed.registry->find(missed.cookie);  // with another descriptor, or in another process
-        const bool was_open =
-            missed.registry->close_window(missed.window, found ? std::optional(found->socket) : std::nullopt);
-        if (was_open && !found && counters_.uninspected.fetch_add(1) == 0)
-            log_warning("a connection was over before its port could be asked for; its packets may be missing");
+void CallSensor::look_for_missed(Clock::time_point now) {
+    if (missed_.empty() || now < next_look_) return;
+    next_look_ = now + kLookForMissed;
+    std::erase_if(missed_, [&](const Missed& missed) { return is_settled(missed, now); });
+}
+
+/// Mostly it is gc that has closed the window.
+bool CallSensor::is_settled(const Missed& missed, Clock::time_point now) {
+    if (!missed.registry->is_open(missed.window)) return true;
+    // With another descriptor, or in another process.
+    if (const auto found = missed.registry->find(missed.cookie)) {
+        missed.registry->close_window(missed.window, found->socket);
+        return true;
     }
+    if (now < missed.until) return false;
+    missed.registry->close_window(missed.window, std::nullopt);
+    tell_of_missed();
+    return true;
+}
+
+/// In another call than that connect, which so has failed without a port.
+bool CallSensor::waits_elsewhere(const Tracee& tracee) {
+    const auto call = ProcFs().waits_in_call(tracee.tgid, tracee.tid);
+    return call && *call != static_cast<long>(tracee.under_way->number);
+}
+
+void CallSensor::tell_of_missed() {
+    if (counters_.uninspected.fetch_add(1) == 0)
+        log_warning("a connection was over before its port could be asked for; its packets may be missing");
 }
 
 /// Tells about our socket, if it is still in its place.
@@ -312,13 +336,13 @@ void CallSensor::adopt_together(Tracee& tracee, std::span<const int> descriptors
 
 std::optional<CallSensor::Clock::time_point> CallSensor::next_question() const {
     std::optional<Clock::time_point> next;
-    if (!missed_.empty()) next = missed_.front().until;
+    if (!missed_.empty()) next = next_look_;
     for (const auto& [tid, blocked] : blocked_) next = std::min(next.value_or(blocked.next), blocked.next);
     return next;
 }
 
 void CallSensor::ask_again(Clock::time_point now) {
-    give_up_missed(now);
+    look_for_missed(now);
     for (auto entry = blocked_.begin(); entry != blocked_.end();) {
         Blocked& blocked = entry->second;
         ++entry;  // settle() takes the current one out
@@ -334,7 +358,9 @@ bool CallSensor::ask(const Blocked& blocked, Clock::time_point now) {
     const CallUnderWay& call = *tracee.under_way;
     if (call.unstopped) {
         if (look(tracee)) return true;
-        if (now < blocked.since + kMissedFor) return false;
+        const bool too_long = now >= blocked.since + kMissedFor;
+        if (!too_long && !waits_elsewhere(tracee)) return false;
+        if (too_long) tell_of_missed();
         has_returned(tracee);
         return true;
     }

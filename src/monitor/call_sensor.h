@@ -11,10 +11,10 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <map>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "messages/counters.h"
 #include "monitor/net_call.h"
@@ -73,7 +73,8 @@ private:
         bool can_look = false;
     };
 
-    /// A connection that was over, or passed on, before anyone could ask for its port: gc hears of its end.
+    /// A connection that was over, or passed on, before anyone could ask for its port: gc hears of its end, or finds
+    /// it.
     struct Missed {
         std::shared_ptr<PortRegistry> registry;
         std::uint64_t window;
@@ -92,7 +93,10 @@ private:
     void ask_soon(Tracee& tracee);
     bool ask(const Blocked& blocked, Clock::time_point now);
     void miss(Tracee& tracee);
-    void give_up_missed(Clock::time_point now);
+    void look_for_missed(Clock::time_point now);
+    bool is_settled(const Missed& missed, Clock::time_point now);
+    static bool waits_elsewhere(const Tracee& tracee);
+    void tell_of_missed();
     std::optional<SocketInfo> look_in_its_place(Tracee& tracee);
     std::optional<SocketInfo> identify(Tracee& tracee, const UniqueFd& socket);
     void settle(Tracee& tracee, SocketInfo info);
@@ -101,7 +105,8 @@ private:
     SocketNews& news_;  // of which hooks are to know what is found
     MonitorCounters& counters_;
     std::map<pid_t, Blocked> blocked_;  // tracees in a connect whose port is not known yet, by tid
-    std::deque<Missed> missed_;         // oldest first
+    std::vector<Missed> missed_;
+    Clock::time_point next_look_;  // for them
 };
 
 }  // namespace tracedump

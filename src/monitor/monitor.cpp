@@ -169,7 +169,11 @@ void Monitor::trace() {
         if (released_) return;
         // All that has happened first, then what to do about it: resuming one tracee at a time would starve the old
         // ones where new ones keep coming (the kernel reports the newest first).
-        for (const Event& event : collect_events()) dispatch(event);
+        const auto events = collect_events();
+        for (const Event& event : events) {
+            others_wait_ = &event != &events.back();
+            dispatch(event);
+        }
         const auto now = Clock::now();
         begin_if_all_stopped(now);
         learn([&] { sensor_.ask_again(now); });
@@ -220,7 +224,10 @@ void Monitor::look_while_it_runs(Tracee& tracee) {
     auto now = Clock::now();
     const auto until = now + kPortShows;
     learn([&] {
-        while (!sensor_.look(tracee) && now < until && !(heard_ = has_event())) now = yield(now);
+        while (!sensor_.look(tracee) && !others_wait_ && !heard_ && now < until) {
+            now = yield(now);
+            heard_ = has_event();
+        }
     });
 }
 

@@ -106,6 +106,7 @@ private:
     int untraced_clones_ = 0;  // under way
     bool strict_seccomp_told_ = false;
     bool released_ = false;
+    bool others_wait_ = false;           // for the events that were collected with this one
     bool heard_ = false;                 // of an event, before the wait for one
     bool soon_ = false;                  // the last event came at once, and so may the next
     Clock::time_point look_again_;       // until then nobody looks for it: others need the CPU

@@ -18,6 +18,7 @@ namespace tracedump {
 /// A system call that was let go on and whose outcome is yet to be seen.
 struct CallUnderWay {
     NetCall::Kind kind = NetCall::Kind::connect;
+    std::uint64_t number = 0;  // see NetCall
     int fd = -1;
     bool unstopped = false;  // a connect that makes no exit stop: it is looked at while it runs
     UniqueFd socket;         // borrowed until the exit stop, whatever other threads do to the descriptor

@@ -66,12 +66,16 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
     return true;
 }
 
+void PortRegistry::note_found_locked(const SocketInfo& socket) {
+    if (socket.transport == Transport::tcp) found_tcp_ = true;
+}
+
 void PortRegistry::claim(std::span<const SocketInfo> sockets, Timestamp birth) {
     std::lock_guard lock(mutex_);
     bool changed = false;
     for (const SocketInfo& socket : sockets) {
+        note_found_locked(socket);
         changed |= claim_locked(socket, birth);
-        if (socket.transport == Transport::tcp) found_tcp_ = true;
     }
     if (changed) publish_locked();
 }
@@ -116,6 +120,12 @@ bool PortRegistry::close_window(std::uint64_t window, const std::optional<Socket
     return true;
 }
 
+bool PortRegistry::is_open(std::uint64_t window) const {
+    std::lock_guard lock(mutex_);
+    const auto& pending = current_.pending();
+    return std::any_of(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
+}
+
 void PortRegistry::close_pending_locked(PendingRemote pending, const std::optional<SocketInfo>& socket) {
     current_.remove_pending(pending.window);
     if (socket) claim_locked(*socket, pending.opened);
@@ -142,24 +152,20 @@ void PortRegistry::retire(std::span<const SocketCookie> cookies, Timestamp death
 }
 
 bool PortRegistry::retire_locked(SocketCookie cookie, Timestamp death) {
-    if (const auto released = released_.find(cookie); released != released_.end()) {
-        silence_locked(released->second, death);
-        released_.erase(released);
-        return true;
-    }
+    const bool was_released = silence_locked(cookie, death);
     const auto known = sockets_.find(cookie);
-    if (known == sockets_.end()) return false;
+    if (known == sockets_.end()) return was_released;
     kill_locked(known->second, death);
     sockets_.erase(known);
     return true;
 }
 
-/// Of UDP sockets the kernel tells the end of twice: when they are closed, and when nothing of theirs waits to be sent.
+/// A socket may end twice: when it is closed, or refused, and when nothing of it waits to be sent any more.
 bool PortRegistry::release_locked(SocketCookie cookie, Timestamp death) {
     const auto known = sockets_.find(cookie);
     if (known == sockets_.end()) return false;
+    silence_locked(cookie, death);  // of a connection before
     Claim claim = known->second;
-    if (claim.socket.transport != Transport::udp) return retire_locked(cookie, death);
     if (logs_ports()) changes_.push_back(to_text(claim.socket) + " closed");
     current_.release(claim.socket.local.port, cookie, death);
     claim.death = death;
@@ -179,26 +185,39 @@ bool PortRegistry::succeed_locked(const SocketInfo& successor, Timestamp time) {
     std::vector<Claim> succeeded;
     for (const Claim& claim : current_.claims(successor.local.port))
         if (same_place(claim)) succeeded.push_back(claim);
-    for (const Claim& claim : succeeded) {
-        silence_locked(claim, std::max(time, claim.death));
-        released_.erase(claim.socket.cookie);
-    }
+    for (const Claim& claim : succeeded) silence_locked(claim.socket.cookie, std::max(time, claim.death));
     return !succeeded.empty();
 }
 
-void PortRegistry::silence_locked(const Claim& released, Timestamp silence) {
+/// If it was released, it sends nothing after `silence`.
+bool PortRegistry::silence_locked(SocketCookie cookie, Timestamp silence) {
+    const auto released = released_.find(cookie);
+    if (released == released_.end()) return false;
+    bury_locked(released->second, silence);
+    released_.erase(released);
+    return true;
+}
+
+void PortRegistry::bury_locked(const Claim& released, Timestamp silence) {
     const auto& [cookie, transport, port] =
         std::tie(released.socket.cookie, released.socket.transport, released.socket.local.port);
     current_.silence(port, cookie, silence);
-    dead_.push_back({std::max(silence, released.death), released.death, transport, port, cookie});
+    (transport == Transport::tcp ? dead_tcp_ : dead_)
+        .push_back({std::max(silence, released.death), released.death, transport, port, cookie});
 }
 
 void PortRegistry::update(std::span<const SocketChange> changes) {
     std::lock_guard lock(mutex_);
     bool changed = false;
     for (const SocketChange& change : changes) switch (change.kind) {
+            case SocketChange::Kind::found:
+                note_found_locked(change.socket);
+                [[fallthrough]];
             case SocketChange::Kind::claimed:
                 changed |= claim_locked(change.socket, change.time);
+                break;
+            case SocketChange::Kind::finished:
+                changed |= retire_locked(change.socket.cookie, change.time);
                 break;
             case SocketChange::Kind::released:
                 changed |= release_locked(change.socket.cookie, change.time);
@@ -226,7 +245,7 @@ void PortRegistry::forget_dead(Timestamp time) {
     // Whose second end was not heard of.
     changed |= std::erase_if(released_, [&](const auto& entry) {
                    const bool old = entry.second.death < time - kNeighbourPatience;
-                   if (old) silence_locked(entry.second, entry.second.death);
+                   if (old) bury_locked(entry.second, entry.second.death);
                    return old;
                }) != 0;
     forget(dead_, memory_);

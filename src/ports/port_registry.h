@@ -28,7 +28,9 @@ namespace tracedump {
 struct SocketChange {
     enum class Kind : std::uint8_t {
         claimed,    // it is the application's
-        released,   // it was, and was closed: only the cookie is known
+        found,      // so it is, but no hook has reported it, nor will its end
+        released,   // it was closed, but what it has sent may still wait to go out; only the cookie is known
+        finished,   // it was closed, and has sent all; only the cookie is known
         succeeded,  // it is not the application's, and sends from a UDP port that was
     };
     SocketInfo socket;
@@ -63,6 +65,9 @@ public:
 
     /// Whether TCP sockets were claimed that hooks have not reported, ever: no hook will tell their end.
     bool has_found_tcp() const { return found_tcp_; }
+
+    /// Whether a connect's window is open.
+    bool is_open(std::uint64_t window) const;
 
     /// If a connect's window is open for this socket: it turned out to be this, which is not known to whoever opened
     /// it.
@@ -105,10 +110,12 @@ private:
     void tell_changes_locked();
     bool claim_locked(SocketInfo socket, Timestamp birth);
     void close_pending_locked(PendingRemote pending, const std::optional<SocketInfo>& socket);
+    void note_found_locked(const SocketInfo& socket);
     bool retire_locked(SocketCookie cookie, Timestamp death);
     bool release_locked(SocketCookie cookie, Timestamp death);
     bool succeed_locked(const SocketInfo& successor, Timestamp time);
-    void silence_locked(const Claim& released, Timestamp silence);
+    bool silence_locked(SocketCookie cookie, Timestamp silence);
+    void bury_locked(const Claim& released, Timestamp silence);
     void kill_locked(const Claim& claim, Timestamp death);
 
     struct Dead {
@@ -129,7 +136,7 @@ private:
     PortSet current_;
     Published<PortSet> snapshot_{mutex_, current_};
     std::unordered_map<SocketCookie, Claim> sockets_;   // the living
-    std::unordered_map<SocketCookie, Claim> released_;  // UDP: closed, but packets of theirs may still wait to go out
+    std::unordered_map<SocketCookie, Claim> released_;  // closed, but packets of theirs may still wait to go out
     Graveyard dead_;                                    // no packets to come, or only errors about them
     Graveyard dead_tcp_;                                // these have an afterlife
     std::vector<std::string> changes_;                  // to be told when they are in force

@@ -107,6 +107,14 @@ class Process:
         return None
 
 
+def packets_so_far(path):
+    """While a file is being written: nothing if it is in the middle of a record."""
+    try:
+        return pcap.transport(pcap.read(path))
+    except ValueError:
+        return []
+
+
 class Truth:
     """A tcpdump on one interface of a namespace, or on all."""
 
@@ -159,11 +167,7 @@ class Tracedump(Process):
         return pcap.transport(pcap.read(self.file))
 
     def packets_so_far(self):
-        """While it is being written: nothing if it is in the middle of a record."""
-        try:
-            return self.packets()
-        except ValueError:
-            return []
+        return packets_so_far(self.file)
 
 
 class Lab:

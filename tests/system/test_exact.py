@@ -9,7 +9,7 @@ import threading
 
 import pcap
 from harness import (FAR, FAR6, HOOKED, NEAR, STRANGER_PORTS, expect_equal, expect_same, main, network_namespace,
-                     program, socket_in, wait_for)
+                     packets_so_far, program, socket_in, wait_for)
 from scripted import Scripted
 from sink import SINK, Sink
 from ways import WAYS, Traced
@@ -212,21 +212,24 @@ def sockets_replaced_before_they_connect(lab):
 
 
 def connections_that_are_over_before_anyone_looks(lab):
-    """The application has a CPU ahead of its tracer, which so can look at a socket only when it is closed, and another
-    is in its place: its death tells the port."""
+    """The application has a CPU ahead of its tracer, which so can look at a socket only when another is in its place: its
+    death tells the port, or where it went."""
     echo_server(lab, lab.far)
     truth = lab.truth()
     here = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(here)})
     try:
         ours = lab.tracedump(["--", "python3", "-c", f"""
-import os, socket
+import os, socket, time
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+time.sleep(0.5)  # until its tracer has got over the start of Python
+kept = []
 for i in range(200):
     for blocks in (True, False):
         s = socket.socket()
         s.setblocking(blocks)
         s.connect_ex(("{FAR}", (7000, 7009)[i % 2]))  # nobody is at the second
+        if i < 10: kept.append(os.dup(s.fileno()))
         s.close()
 """])
     finally:
@@ -443,25 +446,87 @@ s.close()
     expect_same(everything[:beginnings[1]], ours.process.packets())
 
 
-def datagram_that_waits_for_its_neighbour(lab):
-    """Its socket is closed long before the peer's address is known and it goes out."""
+@contextlib.contextmanager
+def unknown_neighbour(lab):
+    """The peer's address is not told for as long."""
     arp = lambda state: subprocess.run(["ip", "-n", lab.far, "link", "set", "veth0", "arp", state], check=True)
     subprocess.run(["ip", "-n", lab.near, "neighbour", "flush", "dev", "veth0"], check=True)
     arp("off")
-    truth = lab.truth()
-    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], options=["--debug=3"], **options), f"""
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.sendto(b"patience", ("{FAR}", 7000))
-s.close()
-step()
-""")
-    if HOOKED:  # else the kernel tells when the socket is gone, which is then
-        wait_for("the closing", lambda: " closed" in ours.process.stderr())
+    yield
     arp("on")
-    wait_for("the datagram to go out", lambda: b"patience" in truth.path.read_bytes())
+
+
+def sent_before_the_neighbour_is_known(lab, script, meanwhile=lambda: None):
+    """The script closes its socket before what it has sent can go out. All that went out then, and what was captured."""
+    truth = lab.truth()
+    with unknown_neighbour(lab):
+        ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], options=["--debug=3"], **options),
+                        script + "step()")
+        if HOOKED:  # else the kernel tells when the socket is gone, which is then
+            wait_for("the closing", lambda: " closed" in ours.process.stderr())
+        meanwhile()
+    wait_for("it to go out", lambda: packets_so_far(truth.path))
     ours.go_on(to_the_end=True)
     expect_equal(ours.process.wait(), 0, "status")
-    expect_same(truth.packets(), ours.process.packets())
+    return truth.packets(), ours.process.packets()
+
+
+PATIENT_DATAGRAM = f"""
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 31000))
+s.sendto(b"patience", ("{FAR}", 7000))
+s.close()
+"""
+
+
+def datagram_that_waits_for_its_neighbour(lab):
+    """Its socket is closed long before the peer's address is known and it goes out. In another network, somebody sends
+    from the same port meanwhile."""
+    def stranger_elsewhere():
+        lab.run(["python3", "-c", """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 31000))
+s.sendto(b"x", ("127.0.0.1", 7999))
+"""], namespace=lab.far)
+
+    expect_same(*sent_before_the_neighbour_is_known(lab, PATIENT_DATAGRAM, stranger_elsewhere))
+
+
+def syn_that_waits_for_its_neighbour(lab):
+    """So is the socket of a connect that does not wait."""
+    packets, captured = sent_before_the_neighbour_is_known(lab, f"""
+s = socket.socket()
+s.setblocking(False)
+s.connect_ex(("{FAR}", 7000))
+s.close()
+""")
+    expect_equal(sorted(p.flags for p in packets), ["R.", "S"], "packets")
+    expect_same(packets, captured)
+
+
+def udp_port_shared_with_a_stranger(lab):
+    """The application has it twice for a moment; what the stranger sends from there afterwards is not taken."""
+    truth = lab.truth()
+    bound = f"""
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("{NEAR}", 31000))
+"""
+    talk = f"""
+s.sendto(b"%s", ("{FAR}", 7009))
+"""
+    stranger = Scripted(lab.start, bound + (talk % "stranger" + "step()") * 3)
+    ours = Scripted(lambda command, **options: lab.tracedump(["--", *command], options=["--debug=3"], **options),
+                    (bound + talk % "ours" + "s.close()\nstep()") * 2)
+    for closings in (1, 2):
+        wait_for("the closing", lambda: ours.process.stderr().count(f"udp {NEAR}:31000 closed") == closings)
+        stranger.go_on()
+        ours.go_on(to_the_end=closings == 2)
+    expect_equal(ours.process.wait(), 0, "status")
+    packets = truth.packets()
+    expect_equal(len(packets), 5, "packets of both")
+    expect_same([p for p in packets if p.ip.endswith(b"ours")], ours.process.packets())
 
 
 def udp_port_taken_over(lab):
@@ -493,4 +558,4 @@ main(storm_over_the_wire, storm_on_the_loopback, port_that_a_stranger_has, addre
      connections_that_are_over_before_anyone_looks, slow_connect, same_port_other_owner,
      same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
      many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over,
-     datagram_that_waits_for_its_neighbour)
+     udp_port_shared_with_a_stranger, datagram_that_waits_for_its_neighbour, syn_that_waits_for_its_neighbour)

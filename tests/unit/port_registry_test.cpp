@@ -211,11 +211,12 @@ TEST_F(PortRegistryTest, AWindowThatIsClosedIsIgnored) {
 TEST_F(PortRegistryTest, AWindowIsSettledByWhoeverKnowsItsSocket) {
     const auto window = registry_.open_window(1, Transport::tcp, endpoint("192.0.2.2:80"), 100);
     registry_.settle_window(test::tcp(2, "192.0.2.1:4000", "192.0.2.2:80"));  // a stranger's
-    EXPECT_EQ(pending(), 1U);
+    EXPECT_TRUE(registry_.is_open(window));
     registry_.settle_window(test::tcp(1, "192.0.2.1:4000"));  // what is left of one that was refused
     EXPECT_EQ(pending(), 0U);
     EXPECT_EQ(claims(4000).at(0).birth, 100);
     EXPECT_EQ(claims(4000).at(0).socket.remote, endpoint("192.0.2.2:80"));
+    EXPECT_FALSE(registry_.is_open(window));
     EXPECT_FALSE(registry_.close_window(window, std::nullopt));
 }
 
@@ -299,6 +300,10 @@ TEST(PortRegistry, TellsWhetherTcpSocketsWereFound) {
     EXPECT_FALSE(registry.has_found_tcp());
     registry.claim(test::tcp(3, "*:80"), 100);
     EXPECT_TRUE(registry.has_found_tcp());
+    PortRegistry other(nullptr);
+    other.update(std::vector<SocketChange>{{test::tcp(3, "*:80"), 100, SocketChange::Kind::found}});
+    EXPECT_TRUE(other.has_found_tcp());
+    EXPECT_TRUE(other.find(3));
 }
 
 TEST(PortRegistry, AReleasedUdpSocketSendsUntilItIsGone) {
@@ -342,6 +347,23 @@ TEST(PortRegistry, AReleasedUdpSocketSendsUntilSomebodyElseDoes) {
     EXPECT_EQ(silences(), (Silences{{1, 240}, {2, 230}, {3, kAlways}}));
     registry.forget_dead(300);
     EXPECT_EQ(silences(), (Silences{{3, kAlways}}));
+}
+
+TEST(PortRegistry, AConnectThatWasGivenUpSendsForAWhile) {
+    PortRegistry registry(nullptr);
+    const SocketInfo first = test::tcp(1, "192.0.2.1:4000", "192.0.2.2:80");
+    const SocketInfo second = test::tcp(1, "192.0.2.1:4001", "192.0.2.2:80");
+    registry.update(std::vector<SocketChange>{{first, 100}, {first, 200, SocketChange::Kind::released}});
+    const auto claims = [&](std::uint16_t port) { return registry.snapshot().load()->claims(port); };
+    EXPECT_EQ(claims(4000)[0].silence, kNever);
+    registry.update(std::vector<SocketChange>{{second, 300}, {second, 400, SocketChange::Kind::finished}});
+    EXPECT_EQ(claims(4000)[0].silence, 400);  // the latest it can have been
+    EXPECT_EQ(claims(4001)[0].death, 400);
+    registry.forget_dead(kTcpAfterlife);
+    EXPECT_FALSE(claims(4000).empty());
+    registry.forget_dead(kTcpAfterlife + 1000);
+    EXPECT_TRUE(claims(4000).empty());
+    EXPECT_TRUE(claims(4001).empty());
 }
 
 TEST(PortRegistry, AReleasedSocketWhoseEndIsNotHeardOfIsForgotten) {
