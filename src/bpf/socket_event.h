@@ -11,9 +11,8 @@ enum socket_event_kind {
     SOCKET_UNBOUND,   /* UDP: the port that it had is given up */
     SOCKET_RELEASED,  /* UDP, and TCP that never connected: the last descriptor is closed */
     SOCKET_SUCCEEDED, /* UDP: this one, no socket of the application, sends from a port that one has just given up */
-    SOCKET_FINISHED,  /* TCP: its connection is over; TIME_WAIT may follow */
-    SOCKET_GIVEN_UP,  /* TCP: refused, or closed while it connected; the SYN may still wait for its neighbour's address
-                       */
+    SOCKET_FINISHED,  /* TCP: its connection is over, or was refused; TIME_WAIT may follow */
+    SOCKET_GIVEN_UP,  /* TCP: it connected and had no answer; the SYN may still wait for its neighbour's address */
     SOCKET_SUSPECTED, /* sends while a traced process runs, and may have been given to it */
     SOCKET_MULTIPATH, /* Multipath TCP: made; the kernel makes flows for it, which are sockets of their own */
     SOCKET_ABROAD,    /* in a network namespace that is not captured: its thread waits to be stopped */

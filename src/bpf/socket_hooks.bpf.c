@@ -422,7 +422,7 @@ static __always_inline void on_state(struct bpf_sock_ops* tcp) {
     if (!newer_kernel || now != BPF_TCP_CLOSE || before == BPF_TCP_LISTEN) return;
     if (!is_admitted(IPPROTO_TCP, tcp->local_port)) return;
     struct socket_event event = {.protocol = IPPROTO_TCP};
-    event.kind = before == BPF_TCP_SYN_SENT ? SOCKET_GIVEN_UP : SOCKET_FINISHED;
+    event.kind = before == BPF_TCP_SYN_SENT && tcp->segs_in == 0 ? SOCKET_GIVEN_UP : SOCKET_FINISHED;
     event.cookie = bpf_get_socket_cookie(tcp);
     event.network = bpf_get_netns_cookie(tcp);
     event.local_port = tcp->local_port;

@@ -29,6 +29,17 @@ void PortRegistry::kill_locked(const Claim& claim, Timestamp death) {
     (transport == Transport::tcp ? dead_tcp_ : dead_).push_back({death, death, transport, port, cookie});
 }
 
+/// The released ones on that port of which `is_over` says so send nothing after `silence`.
+template <typename IsOver>
+bool PortRegistry::silence_where(std::uint16_t port, Timestamp silence, IsOver is_over) {
+    if (released_.empty()) return false;
+    std::vector<Claim> over;
+    for (const Claim& claim : current_.claims(port))
+        if (!claim.alive() && claim.silence == kNever && is_over(claim.socket)) over.push_back(claim);
+    for (const Claim& claim : over) silence_locked(claim.socket.cookie, std::max(silence, claim.death));
+    return !over.empty();
+}
+
 bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
     const auto known = sockets_.find(socket.cookie);
     if (known != sockets_.end()) {
@@ -53,7 +64,10 @@ bool PortRegistry::claim_locked(SocketInfo socket, Timestamp birth) {
         ++totals_.sockets;
     }
     const Claim claim{socket, birth, kNever};
-    succeed_locked(socket, birth);
+    silence_where(socket.local.port, birth, [&](const SocketInfo& before) {
+        return before.transport != Transport::tcp && before.transport == socket.transport &&
+               before.local == socket.local && before.families == socket.families;
+    });
     filter_->admit(socket.transport, socket.local.port);
     if (logs_ports()) changes_.push_back(to_text(socket) + " opened");
     sockets_.emplace(socket.cookie, claim);
@@ -166,6 +180,9 @@ bool PortRegistry::release_locked(SocketCookie cookie, Timestamp death) {
     if (known == sockets_.end()) return false;
     silence_locked(cookie, death);  // of a connection before
     Claim claim = known->second;
+    // Of UDP there is one for each port and address; connects to nowhere may be many.
+    if (claim.socket.transport == Transport::tcp && released_.size() >= kMaxAfterlives)
+        return retire_locked(cookie, death);
     if (logs_ports()) changes_.push_back(to_text(claim.socket) + " closed");
     current_.release(claim.socket.local.port, cookie, death);
     claim.death = death;
@@ -174,19 +191,13 @@ bool PortRegistry::release_locked(SocketCookie cookie, Timestamp death) {
     return true;
 }
 
-/// Whoever has their port and address now is the one that sends from there.
+/// Whoever may have had their address is the one that sends from there.
 bool PortRegistry::succeed_locked(const SocketInfo& successor, Timestamp time) {
-    if (successor.transport == Transport::tcp || released_.empty()) return false;
-    const auto same_place = [&](const Claim& claim) {
-        const Address &one = claim.socket.local.address, &other = successor.local.address;
-        return !claim.alive() && claim.silence == kNever && claim.socket.transport == successor.transport &&
+    return silence_where(successor.local.port, time, [&](const SocketInfo& before) {
+        const Address &one = before.local.address, &other = successor.local.address;
+        return before.transport != Transport::tcp && before.transport == successor.transport &&
                (one == other || one.is_wildcard() || other.is_wildcard());
-    };
-    std::vector<Claim> succeeded;
-    for (const Claim& claim : current_.claims(successor.local.port))
-        if (same_place(claim)) succeeded.push_back(claim);
-    for (const Claim& claim : succeeded) silence_locked(claim.socket.cookie, std::max(time, claim.death));
-    return !succeeded.empty();
+    });
 }
 
 /// If it was released, it sends nothing after `silence`.

@@ -115,6 +115,8 @@ private:
     bool release_locked(SocketCookie cookie, Timestamp death);
     bool succeed_locked(const SocketInfo& successor, Timestamp time);
     bool silence_locked(SocketCookie cookie, Timestamp silence);
+    template <typename IsOver>
+    bool silence_where(std::uint16_t port, Timestamp silence, IsOver is_over);
     void bury_locked(const Claim& released, Timestamp silence);
     void kill_locked(const Claim& claim, Timestamp death);
 

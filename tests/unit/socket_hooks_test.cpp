@@ -180,7 +180,7 @@ TEST_F(SocketHooksTest, SoIsThatOfOneThatIsRefusedAndConnectsAgain) {
     for (int i = 0; i < 2; ++i) {
         const auto nobody = test::raw(kNobody, AF_INET);
         EXPECT_NE(connect(fd.get(), nobody.get(), nobody.length), 0);
-        EXPECT_EQ(kinds(events(cookie_of(fd))), (Kinds{SOCKET_CONNECTS, SOCKET_GIVEN_UP}));
+        EXPECT_EQ(kinds(events(cookie_of(fd))), (Kinds{SOCKET_CONNECTS, SOCKET_FINISHED}));
     }
 }
 
