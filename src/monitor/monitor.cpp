@@ -45,7 +45,7 @@ constexpr std::chrono::microseconds kPortShows{100};
 // But not where others have use for the CPU: who has yielded gets it back after a slice of some milliseconds, who has
 // slept at once.
 constexpr std::chrono::microseconds kLongYield{300};
-constexpr int kRestFromLooking = 20;  // times as long as that took
+constexpr int kRestFromLooking = 100;  // times as long as that took
 
 const sigset_t& wake_up_signals() {
     static const sigset_t signals = [] {
@@ -214,9 +214,9 @@ bool Monitor::look_for_events(Clock::time_point now, Clock::time_point until) {
     return false;
 }
 
-/// Where others need the CPU, a connection may be over before we have it again; and the kernel's worker, which then is
-/// to tell of its end, may need seconds.
-bool Monitor::can_look() const { return !stop_at_calls_ && Clock::now() >= look_again_; }
+/// Where others need the CPU, or us, a connection may be over before we can look; and the kernel's worker, which then
+/// is to tell of its end, may need seconds.
+bool Monitor::can_look() const { return !stop_at_calls_ && !others_wait_ && Clock::now() >= look_again_; }
 
 /// Its port shows as soon as the tracee has its CPU.
 void Monitor::look_while_it_runs(Tracee& tracee) {
@@ -224,7 +224,7 @@ void Monitor::look_while_it_runs(Tracee& tracee) {
     auto now = Clock::now();
     const auto until = now + kPortShows;
     learn([&] {
-        while (!sensor_.look(tracee) && !others_wait_ && !heard_ && now < until) {
+        while (!sensor_.look(tracee) && !heard_ && now < until) {
             now = yield(now);
             heard_ = has_event();
         }
