@@ -63,9 +63,6 @@ struct known_socket {
     __u8 padding[6];
 };
 
-/* How long a datagram may wait for its neighbour's address after its socket was released. */
-#define RELEASED_PATIENCE_NS (10 * 1000 * 1000 * 1000ULL)
-
 /* Threads that wait in a hook find the answer here, by tid: the time of the event that it answers. Two that share a
  * place would have to wait within the same microsecond; then one waits in vain. */
 #define ANSWERS 1024

@@ -44,6 +44,9 @@ const volatile __u8 newer_kernel = 1;   // bpf_loop (5.17), bpf_get_netns_cookie
 const volatile __u8 newest_kernel = 1;  // the current process in egress and sockops (6.10)
 const volatile __u8 latest_kernel = 1;  // the network of a packet in egress (6.16)
 
+// How long a datagram may wait for its neighbour's address after its socket was released, in ns.
+const volatile __s64 released_patience = 0;
+
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -199,13 +202,18 @@ static __always_inline void describe(struct socket_event* event, const struct bp
     }
 }
 
+/// Of one that finds no room the end will be missed.
+static __always_inline void remember(const struct socket_event* event, __u16 port) {
+    const struct known_socket now = {.network = event->network, .user = event->user, .port = port};
+    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();
+}
+
 /// A UDP socket of the application has a port that was not reported yet, the one that `event` describes, or with port 0
 /// has none.
 static __always_inline void note_port(struct socket_event* event) {
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event->cookie);
     const bool had_port = known && known->port != 0;
-    const struct known_socket now = {.network = event->network, .user = event->user, .port = event->local_port};
-    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();  // its release will be missed
+    remember(event, event->local_port);
     if (event->local_port == 0) {
         if (!had_port) return;
         event->kind = SOCKET_UNBOUND;
@@ -217,16 +225,12 @@ static __always_inline void note_port(struct socket_event* event) {
 
 /// One of TCP has a port without a connection: its release is worth telling, unless it connects.
 static __always_inline void note_tcp_port(const struct socket_event* event) {
-    const struct known_socket now = {.network = event->network, .user = event->user, .port = event->local_port};
-    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();
+    remember(event, event->local_port);
     admit(IPPROTO_TCP, event->local_port);
 }
 
 /// A socket of the application may have a port soon, perhaps where a hook is called that does not tell by whom.
-static __always_inline void note_unused(const struct socket_event* event) {
-    const struct known_socket now = {.network = event->network, .user = event->user};
-    if (bpf_map_update_elem(&sockets, &event->cookie, &now, BPF_ANY) != 0) count_lost();
-}
+static __always_inline void note_unused(const struct socket_event* event) { remember(event, 0); }
 
 static __always_inline bool is_reported(const struct socket_event* event) {
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event->cookie);
@@ -483,7 +487,7 @@ static __always_inline void note_released(__u16 port, __u64 network) {
 
 /// To some milliseconds.
 static __always_inline bool is_recent(__u64 time) {
-    return (__s64)(bpf_ktime_get_coarse_ns() - time) < (__s64)RELEASED_PATIENCE_NS;
+    return (__s64)(bpf_ktime_get_coarse_ns() - time) < released_patience;
 }
 
 /// Mostly not; then a stranger's packet is looked at no further.
@@ -543,7 +547,7 @@ static __always_inline void on_datagram(struct __sk_buff* packet, struct bpf_soc
     struct socket_event event = {.kind = SOCKET_HAS_PORT, .cookie = bpf_get_socket_cookie(packet)};
     const struct known_socket* known = bpf_map_lookup_elem(&sockets, &event.cookie);
     if (!known) {
-        if (any_released()) on_successor(packet, &event, sk);
+        on_successor(packet, &event, sk);
         return on_stray(packet, sk, current);
     }
     if (known->port == sk->src_port) return;

@@ -43,6 +43,7 @@ int load(socket_hooks_bpf& skeleton, int ports_map, std::size_t ring, const Kern
     skeleton.rodata->newer_kernel = kernel.loops;
     skeleton.rodata->newest_kernel = kernel.process_everywhere;
     skeleton.rodata->latest_kernel = kernel.network_of_packet;
+    skeleton.rodata->released_patience = kNeighbourPatience;
     if (const int error = bpf_map__reuse_fd(skeleton.maps.ports, ports_map)) return error;
     if (const int error = bpf_map__set_max_entries(skeleton.maps.events, static_cast<std::uint32_t>(ring)))
         return error;

@@ -201,7 +201,7 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
         const int given = static_cast<int>(result);
         if (result >= 0) adopt(tracee, std::span(&given, 1));
     } else {
-        auto info = look_in_its_place(tracee);
+        auto info = identify(tracee, borrow(tracee, tracee.under_way->fd));
         if (!tracee.under_way->settled) {
             if (!info) info = inspect_socket(tracee.under_way->socket);
             if (!info) return abandon(tracee);
@@ -215,18 +215,19 @@ bool CallSensor::look(Tracee& tracee) {
     if (!tracee.under_way || !tracee.under_way->unstopped) return true;
     const UniqueFd socket = borrow(tracee, tracee.under_way->fd);
     if (socket && local_port(socket) == 0) return false;
-    const auto info = socket ? identify(tracee, socket) : std::nullopt;
-    if (info)
-        settle(tracee, *info);
-    else
-        miss(tracee);
+    conclude(tracee, socket);
     return true;
 }
 
 void CallSensor::has_returned(Tracee& tracee) {
     if (!tracee.under_way || !tracee.under_way->unstopped) return;
-    if (const auto info = look_in_its_place(tracee))
-        settle(tracee, *info);  // without a port, if it failed before one was chosen
+    conclude(tracee, borrow(tracee, tracee.under_way->fd));
+}
+
+/// `socket` is what is in its descriptor's place now. Ours has no port if the call failed before one was chosen.
+void CallSensor::conclude(Tracee& tracee, const UniqueFd& socket) {
+    if (const auto info = identify(tracee, socket))
+        settle(tracee, *info);
     else
         miss(tracee);
 }
@@ -255,8 +256,7 @@ bool CallSensor::is_settled(const Missed& missed, Clock::time_point now) {
         return true;
     }
     if (now < missed.until) return false;
-    missed.registry->close_window(missed.window, std::nullopt);
-    tell_of_missed();
+    if (missed.registry->close_window(missed.window, std::nullopt)) tell_of_missed();
     return true;
 }
 
@@ -271,15 +271,11 @@ void CallSensor::tell_of_missed() {
         log_warning("a connection was over before its port could be asked for; its packets may be missing");
 }
 
-/// Tells about our socket, if it is still in its place.
-std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
-    const UniqueFd socket = borrow(tracee, tracee.under_way->fd);
-    return socket ? identify(tracee, socket) : std::nullopt;
-}
-
 /// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
-/// close and open): then that is the one that was connected or bound. Tells about `socket` if it is ours.
-std::optional<SocketInfo> CallSensor::identify(Tracee& tracee, const UniqueFd& socket) {
+/// close and open): then that is the one that was connected or bound. Tells about `socket`, what is there now, if it is
+/// ours.
+std::optional<SocketInfo> CallSensor::identify(const Tracee& tracee, const UniqueFd& socket) {
+    if (!socket) return std::nullopt;
     const CallUnderWay& call = *tracee.under_way;
     auto info = inspect_socket(socket);
     if (!info || info->cookie == call.cookie) return info;

@@ -97,8 +97,8 @@ private:
     bool is_settled(const Missed& missed, Clock::time_point now);
     static bool waits_elsewhere(const Tracee& tracee);
     void tell_of_missed();
-    std::optional<SocketInfo> look_in_its_place(Tracee& tracee);
-    std::optional<SocketInfo> identify(Tracee& tracee, const UniqueFd& socket);
+    void conclude(Tracee& tracee, const UniqueFd& socket);
+    std::optional<SocketInfo> identify(const Tracee& tracee, const UniqueFd& socket);
     void settle(Tracee& tracee, SocketInfo info);
 
     Networks& networks_;
