@@ -26,6 +26,9 @@ def with_tracedump(*options):
     return lambda lab, receiver, file: tracedump(lab, [receiver.pid], options, file)
 
 
+PCAPNG = "tracedump --format=pcapng"
+
+
 def with_tcpdump(*options):
     return lambda lab, _receiver, file: start(
         lab, ["tcpdump", "-i", "any", "-Z", "root", *options, "-w", lab.folder / file, FILTER], "listening on")
@@ -75,7 +78,8 @@ def flood(lab, begin, packets, size, ring=RING, rate=None, meanwhile=None):
 
 
 def contenders(packets, size):
-    capturing = {"tracedump": (with_tracedump(), RING), "tcpdump": (with_tcpdump(), 2),
+    capturing = {"tracedump": (with_tracedump(), RING), PCAPNG: (with_tracedump("--format=pcapng"), RING),
+                 "tcpdump": (with_tcpdump(), 2),
                  "tcpdump -B 65536": (with_tcpdump("-B", "65536"), RING), "dumpcap -B 64": (with_dumpcap(RING), RING),
                  "netsniff-ng": (with_netsniff, 2 * RING)}  # it maps a ring to send with, too
     return {name: lambda lab, begin=begin, ring=ring: flood(lab, begin, packets, size, ring)
@@ -114,18 +118,20 @@ def stall(lab, begin, ring):
 
 
 def comparisons():
-    def ratio(figure, peer):
-        return lambda medians: medians["tracedump"][figure] / medians[peer][figure]
+    def ratio(name, figure, peer):
+        return lambda medians: medians[name][figure] / medians[peer][figure]
 
-    def own(figure):
-        return lambda medians: medians["tracedump"][figure]
+    def own(name, figure):
+        return lambda medians: medians[name][figure]
 
-    large = [Target("loss at the full rate, 64 MiB, %", own("lost"), at_most=0),
-             Target("CPU a packet, of tcpdump's", ratio("cpu", "tcpdump"), at_most=0.25),
-             Target("CPU a packet, of netsniff-ng's", ratio("cpu", "netsniff-ng"), at_most=0.5),
-             Target("memory beside the ring, MiB", own("memory"), at_most=32)]
-    small = [Target("CPU a packet, of tcpdump's", ratio("cpu", "tcpdump"), at_most=1.0),
-             Target("memory beside the ring, MiB", own("memory"), at_most=32)]
+    large, small = [], []
+    for name, format_name in (("tracedump", "pcap"), (PCAPNG, "pcapng")):
+        memory = Target(f"{format_name}: memory beside the ring, MiB", own(name, "memory"), at_most=32)
+        large += [Target(f"{format_name}: loss at the full rate, 64 MiB, %", own(name, "lost"), at_most=0),
+                  Target(f"{format_name}: CPU a packet, of tcpdump's", ratio(name, "cpu", "tcpdump"), at_most=0.25),
+                  Target(f"{format_name}: CPU a packet, of netsniff-ng's", ratio(name, "cpu", "netsniff-ng"), at_most=0.5),
+                  memory]
+        small += [Target(f"{format_name}: CPU a packet, of tcpdump's", ratio(name, "cpu", "tcpdump"), at_most=1.0), memory]
     stalling = {"tracedump --buffer-size=256": lambda lab: stall(lab, with_tracedump("--buffer-size=256"), 256),
                 "tcpdump -B 262144": lambda lab: stall(lab, with_tcpdump("-B", "262144"), 256),
                 "dumpcap -B 256": lambda lab: stall(lab, with_dumpcap(256), 256)}

@@ -20,7 +20,7 @@ void encode(benchmark::State& state) {
     packet.address = address.data();
     packet.address_length = 6;
     const PcapEncoder encoder(kMaxSnaplen);
-    std::vector<std::uint8_t> piece((1 << 20) + PcapEncoder::kLargestRecord);
+    std::vector<std::uint8_t> piece((1 << 20) + Encoder::kLargestRecord);
     std::uint8_t* end = piece.data();
     for (auto _ : state) {
         end = encoder.put_record(end, packet);

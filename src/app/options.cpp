@@ -10,7 +10,7 @@
 #include <ranges>
 
 #include "app/exit_status.h"
-#include "writer/pcap_encoder.h"
+#include "writer/encoder.h"
 
 namespace tracedump {
 
@@ -22,6 +22,7 @@ Usage: tracedump [OPTIONS] PID...
 
   -w FILE              write the packets to FILE [./dump.pcap]; - is standard
                        output, and the command's own goes to standard error
+  --format=FORMAT      of the file: pcap, or pcapng [pcap]
   -s SNAPLEN           keep at most SNAPLEN bytes of each packet; 0 is all [0]
   -u USER              run the command as USER
   --icmp               keep ICMP errors that quote the command's packets, too
@@ -53,6 +54,9 @@ const std::map<std::string, FilterChoice> kFilterChoices{
 
 const std::map<std::string, SensorChoice> kSensorChoices{
     {"auto", SensorChoice::automatic}, {"bpf", SensorChoice::bpf}, {"ptrace", SensorChoice::ptrace}};
+
+const std::map<std::string, FormatChoice> kFormatChoices{{"pcap", FormatChoice::pcap},
+                                                         {"pcapng", FormatChoice::pcapng}};
 
 /// As CLI::CheckedTransformer, with a message for people.
 template <typename Choice>
@@ -116,7 +120,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     CLI::App app;
     app.set_help_flag();  // ours fits a screen
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    app.add_option("-w", options.file);
+    const CLI::Option* file = app.add_option("-w", options.file);
+    app.add_option("--format", options.format)->transform(one_of(kFormatChoices));
     app.add_option("-s", snaplen);
     app.add_option("-u", options.user);
     app.add_option("--buffer-size", options.buffer_mebibytes)->check(CLI::Range(std::size_t{1}, kMaxBufferMebibytes));
@@ -137,6 +142,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
         app.parse(words);
         if (help) return {std::nullopt, kUsage, 0};
         if (version) return {std::nullopt, kVersion, 0};
+        if (file->empty() && options.format == FormatChoice::pcapng) options.file = "./dump.pcapng";
         if (options.file.empty()) return refuse("-w needs the name of a file");
         if (target.empty()) return refuse("name a command, or the ids of processes");
         if (!after_dashes && is_number(target.front()))

@@ -19,10 +19,14 @@ enum class FilterChoice : std::uint8_t { automatic, ebpf, classic };
 /// `automatic`: by hooks where they can be had.
 enum class SensorChoice : std::uint8_t { automatic, bpf, ptrace };
 
+/// Of the capture file.
+enum class FormatChoice : std::uint8_t { pcap, pcapng };
+
 struct Options {
     std::string file = "./dump.pcap";  // "-": standard output
-    std::uint32_t snaplen = 0;         // bytes; 0: all
-    int debug = kDefaultDebugLevel;    // 0..kMaxDebugLevel
+    FormatChoice format = FormatChoice::pcap;
+    std::uint32_t snaplen = 0;       // bytes; 0: all
+    int debug = kDefaultDebugLevel;  // 0..kMaxDebugLevel
     std::optional<std::string> user;
     std::size_t buffer_mebibytes = 64;
     bool seccomp = true;

@@ -1,6 +1,7 @@
 #include "app/session.h"
 
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include "ports/socket_probe.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "writer/pcap_encoder.h"
+#include "writer/pcapng_encoder.h"
 
 namespace tracedump {
 
@@ -33,6 +36,15 @@ constexpr std::uint32_t kSmallestKernelSnaplen = 512;
 std::uint32_t file_snaplen(const Options& options) { return options.snaplen == 0 ? kMaxSnaplen : options.snaplen; }
 
 std::uint32_t kernel_snaplen(const Options& options) { return std::max(file_snaplen(options), kSmallestKernelSnaplen); }
+
+std::unique_ptr<const Encoder> make_encoder(const Options& options) {
+    if (options.format == FormatChoice::pcap) return std::make_unique<PcapEncoder>(file_snaplen(options));
+    utsname system{};
+    uname(&system);
+    return std::make_unique<PcapngEncoder>(
+        file_snaplen(options),
+        PcapngEncoder::Origin{"tracedump " TRACEDUMP_VERSION, fmt::format("{} {}", system.sysname, system.release)});
+}
 
 sigset_t meaningful_signals(const InheritedSignals& inherited) {
     sigset_t set;
@@ -81,7 +93,7 @@ Session::Session(const Options& options, const InheritedSignals& signals)
       monitor_({networks_, *news_, monitor_inbox_, inbox_, gc_inbox_, monitor_counters_}, targets_of(options, signals)),
       capture_({capture_inbox_, writer_queue_, inbox_, capture_counters_, *news_}, options.icmp),
       gc_({networks_, *news_, gc_inbox_, inbox_, capture_counters_}),
-      writer_({file_, writer_queue_, inbox_, writer_counters_, options.file}, file_snaplen(options)) {
+      writer_({make_encoder(options), file_, writer_queue_, inbox_, writer_counters_, options.file}) {
     networks_.open_first(launched_ ? std::nullopt : std::optional(options.pids.front()));
     writer_queue_.set_capacity(static_cast<std::ptrdiff_t>(PacketRing::blocks_in(options.buffer_mebibytes)));
     writer_.begin();
@@ -97,7 +109,8 @@ SessionResult Session::run() {
     capture_thread_.join();
     gc_inbox_.post(StopCollecting{});
     gc_thread_.join();
-    writer_queue_.push(StopWriting{});
+    const Totals judged = totals();
+    writer_queue_.push(StopWriting{judged.received, judged.dropped});
     writer_thread_.join();
     // What the writer had to say last.
     while (const auto event = inbox_.take())

@@ -19,7 +19,8 @@ namespace {
 
 // What the kernel's layout promises (packet_mmap.rst) and the walk below relies on.
 static_assert(TPACKET3_HDRLEN == TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll));
-static_assert(sizeof(tpacket_block_desc::version) == 4 && offsetof(tpacket_block_desc, hdr) == 8);
+static_assert(offsetof(tpacket_block_desc, hdr.bh1.block_status) == BlockLease::kStatusOffset);
+static_assert(sizeof(tpacket_hdr_v1::block_status) == BlockLease::kStatusSize);
 
 template <typename Value>
 void set_option(int socket, int option, const Value& value, const char* what) {
@@ -80,7 +81,7 @@ const tpacket_hdr_v1& RingBlock::header() const {
 std::uint32_t RingBlock::packet_count() const { return header().num_pkts; }
 
 BlockLease RingBlock::lease(std::shared_ptr<const PacketRing> ring) {
-    return {std::move(ring), &status_of(memory_), TP_STATUS_KERNEL};
+    return {std::move(ring), {memory_, PacketRing::kBlockSize}, TP_STATUS_KERNEL};
 }
 
 PacketRef RingBlock::packet_at(const std::uint8_t* memory) {

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -55,17 +57,15 @@ private:
 class BlockLease {
 public:
     BlockLease() = default;
-    BlockLease(std::shared_ptr<const void> ring, std::uint32_t* block_status, std::uint32_t given_back)
-        : ring_(std::move(ring)), status_(block_status), given_back_(given_back) {}
+    BlockLease(std::shared_ptr<const void> ring, std::span<std::uint8_t> block, std::uint32_t given_back)
+        : ring_(std::move(ring)), memory_(block), given_back_(given_back) {}
     BlockLease(BlockLease&& other) noexcept
-        : ring_(std::move(other.ring_)),
-          status_(std::exchange(other.status_, nullptr)),
-          given_back_(other.given_back_) {}
+        : ring_(std::move(other.ring_)), memory_(std::exchange(other.memory_, {})), given_back_(other.given_back_) {}
     BlockLease& operator=(BlockLease&& other) noexcept {
         if (this != &other) {
             give_back();
             ring_ = std::move(other.ring_);
-            status_ = std::exchange(other.status_, nullptr);
+            memory_ = std::exchange(other.memory_, {});
             given_back_ = other.given_back_;
         }
         return *this;
@@ -74,14 +74,21 @@ public:
 
     void give_back() {
         // release: our last reads of the block happen before the kernel may write to it again.
-        if (status_) std::atomic_ref(*status_).store(given_back_, std::memory_order_release);
-        status_ = nullptr;
+        if (!memory_.empty()) {
+            auto* status = reinterpret_cast<std::uint32_t*>(memory_.data() + kStatusOffset);
+            std::atomic_ref(*status).store(given_back_, std::memory_order_release);
+        }
+        memory_ = {};
         ring_.reset();
     }
 
+    /// The whole block, which its holder may overwrite but for its status (tpacket_block_desc).
+    std::span<std::uint8_t> memory() const { return memory_; }
+    static constexpr std::size_t kStatusOffset = 8, kStatusSize = 4;
+
 private:
     std::shared_ptr<const void> ring_;
-    std::uint32_t* status_ = nullptr;  // in the ring
+    std::span<std::uint8_t> memory_;  // in the ring
     std::uint32_t given_back_ = 0;
 };
 
@@ -91,8 +98,11 @@ struct PacketBatch {
     BlockLease block;
 };
 
-/// No more batches: write what is left and end.
-struct StopWriting {};
+/// No more batches: write what is left and end. The figures are those of the whole capture.
+struct StopWriting {
+    std::uint64_t received = 0;  // by the kernel's filter
+    std::uint64_t dropped = 0;   // of those, for want of room in the ring
+};
 
 using WriterMessage = std::variant<PacketBatch, StopWriting>;
 using WriterQueue = oneapi::tbb::concurrent_bounded_queue<WriterMessage, std::allocator<WriterMessage>>;  // as Mailbox

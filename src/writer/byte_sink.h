@@ -26,6 +26,9 @@ public:
     /// be given again. Writer thread.
     virtual Outcome write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) = 0;
 
+    /// Whether pieces that begin and end with its units are of use to it.
+    virtual bool has_units() const = 0;
+
     /// How much of its unit the sink's last one has: where in one the next byte is best placed in memory.
     virtual std::size_t place_in_unit() const = 0;
     static constexpr std::size_t kUnit = 4096;  // bytes; what O_DIRECT wants, almost everywhere (open(2))

@@ -18,6 +18,7 @@ public:
     ~OutputFile() override;
 
     Outcome write(std::span<const std::uint8_t> bytes, Haste haste, Rest rest) override;
+    bool has_units() const override { return can_pass_cache_; }
     std::size_t place_in_unit() const override;
     void clear() override;
     void take_back(std::size_t bytes) override;

@@ -1,4 +1,4 @@
-"""Reads classic capture files and compares two of them as multisets of IP packets.
+"""Reads capture files, classic ones and pcapng, and compares two of them as multisets of IP packets.
 
 As a program: pcap.py TRUTH CAPTURE names each packet that is in one file and not in the other.
 """
@@ -17,6 +17,8 @@ ICMP_ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMPV6: range(128)}
 FRAGMENT_HEADER = 44
 OPTION_HEADERS = (0, 43, 60, 135)  # hop-by-hop, routing, destination, mobility: the length in units of 8 bytes
 TCP_FLAGS = "FSRP.U"
+PCAPNG_SECTION = b"\n\r\r\n"
+PCAPNG_INTERFACE, PCAPNG_STATISTICS, PCAPNG_PACKET = 1, 5, 6
 
 
 class Packet:
@@ -87,6 +89,18 @@ def read(path):
     """The IP packets of a capture file. A last record that was cut off is an error, as for any reader."""
     with open(path, "rb") as file:
         data = file.read()
+    records = _pcapng_records(path, data) if data[:4] == PCAPNG_SECTION else _pcap_records(path, data)
+    packets = []
+    for time, link_type, original, record in records:
+        at_ethertype, link_header = LINK_TYPES[link_type]
+        if struct.unpack_from(">H", record, at_ethertype)[0] in ETHERTYPES and len(record) >= link_header + 20:
+            packets.append(Packet(time, original - link_header, record[link_header:]))
+    _lend_ports(packets)
+    return packets
+
+
+def _pcap_records(path, data):
+    """Time, link type, original length and bytes of each."""
     magic = data[:4]
     if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
         order = "<"
@@ -96,8 +110,6 @@ def read(path):
         raise ValueError(f"{path} is no pcap file")
     fraction = 1e-9 if magic in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d") else 1e-6
     link_type = struct.unpack_from(order + "I", data, 20)[0]
-    at_ethertype, link_header = LINK_TYPES[link_type]
-    packets = []
     position = 24
     while position < len(data):
         seconds, parts, captured, original = struct.unpack_from(order + "IIII", data, position)
@@ -106,10 +118,34 @@ def read(path):
         if len(record) != captured:
             raise ValueError(f"{path} ends in the middle of a packet")
         position += captured
-        if struct.unpack_from(">H", record, at_ethertype)[0] in ETHERTYPES and captured >= link_header + 20:
-            packets.append(Packet(seconds + parts * fraction, original - link_header, record[link_header:]))
-    _lend_ports(packets)
-    return packets
+        yield seconds + parts * fraction, link_type, original, record
+
+
+def pcapng_blocks(path, data):
+    """Type and body of each block of a file with one section, in this machine's byte order (all that we write)."""
+    position = 0
+    while position < len(data):
+        if len(data) - position < 12:
+            raise ValueError(f"{path} ends in the middle of a block")
+        kind, length = struct.unpack_from("=II", data, position)
+        if length > len(data) - position:
+            raise ValueError(f"{path} ends in the middle of a block")
+        if length < 12 or length % 4 or struct.unpack_from("=I", data, position + length - 4)[0] != length:
+            raise ValueError(f"{path} has a block of type {kind:#x} at {position} whose lengths are wrong")
+        yield kind, data[position + 8:position + length - 4]
+        position += length
+
+
+def _pcapng_records(path, data):
+    """As _pcap_records; times are nanoseconds."""
+    link_type = None
+    for kind, body in pcapng_blocks(path, data):
+        if kind == PCAPNG_INTERFACE:
+            link_type = struct.unpack_from("=H", body)[0]
+        if kind == PCAPNG_PACKET:
+            interface, high, low, captured, original = struct.unpack_from("=IIIII", body)
+            assert interface == 0, f"{path} has a packet of interface {interface}"
+            yield (high << 32 | low) * 1e-9, link_type, original, body[20:20 + captured]
 
 
 def _lend_ports(packets):

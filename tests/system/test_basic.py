@@ -68,7 +68,8 @@ def snaplen_cuts(lab):
 def default_file(lab):
     process = lab.start([*TRACEDUMP, "true"])
     expect_equal(process.wait(), 0, "status")
-    expect_equal(pcap.read(lab.folder / "dump.pcap"), [], "packets in an empty capture")
+    name = "dump.pcapng" if "--format=pcapng" in TRACEDUMP else "dump.pcap"
+    expect_equal(pcap.read(lab.folder / name), [], "packets in an empty capture")
 
 
 def standard_output(lab):

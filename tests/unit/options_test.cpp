@@ -125,6 +125,16 @@ TEST(Options, AnEmptyArgumentOfTheCommandStays) {
     EXPECT_EQ(accepted({"echo", "", "a b"}).command, (Words{"echo", "", "a b"}));
 }
 
+TEST(Options, TheDefaultFileIsNamedAfterItsFormat) {
+    EXPECT_EQ(accepted({"ls"}).format, FormatChoice::pcap);
+    EXPECT_EQ(accepted({"--format=pcapng", "ls"}).format, FormatChoice::pcapng);
+    EXPECT_EQ(accepted({"--format=pcapng", "ls"}).file, "./dump.pcapng");
+    EXPECT_EQ(accepted({"--format=pcapng", "-w", "./dump.pcap", "ls"}).file, "./dump.pcap");
+    EXPECT_EQ(accepted({"--format", "pcap", "ls"}).file, "./dump.pcap");
+    expect_refused({"--format=pcapng2", "ls"});
+    expect_refused({"--format=", "ls"});
+}
+
 TEST(Options, BadValuesAreRefused) {
     expect_refused({"-s", "-1", "ls"});
     expect_refused({"-s", "262145", "ls"});

@@ -8,12 +8,17 @@
 #include <cstring>
 #include <thread>
 
+#include "dump.h"
 #include "helpers.h"
+#include "ring_block.h"
+#include "writer/pcap_encoder.h"
+#include "writer/pcapng_encoder.h"
 
 namespace tracedump {
 namespace {
 
 using test::Bytes;
+using test::RingBlock;
 
 /// Takes so many bytes and fails with `error` from then on; leaves the last `left_out` to be given again.
 class FakeSink : public ByteSink {
@@ -29,6 +34,7 @@ public:
         bytes.insert(bytes.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
         return {n, n == data.size() ? 0 : error_};
     }
+    bool has_units() const override { return units; }
     std::size_t place_in_unit() const override { return bytes.size() % kUnit; }
     void clear() override { bytes.clear(); }
     void take_back(std::size_t count) override {
@@ -37,6 +43,7 @@ public:
     }
 
     Bytes bytes;
+    bool units = false;
     int writes = 0;
     int in_haste = 0;
 
@@ -53,26 +60,43 @@ constexpr std::uint32_t kOut = 7, kGivenBack = 0;
 
 class WriterTest : public ::testing::Test {
 protected:
-    PacketBatch batch(std::size_t packets, std::uint32_t& status) {
-        status = kOut;
+    /// A block's first bytes: its status, and what comes before that.
+    struct Head {
+        std::uint32_t unused[2] = {};
+        std::uint32_t status = kOut;
+        std::span<std::uint8_t> bytes() { return {reinterpret_cast<std::uint8_t*>(this), sizeof *this}; }
+    };
+
+    PacketBatch batch(std::size_t packets, Head& head) {
         PacketRef packet;
         packet.data = payload_.data();
         packet.captured_length = packet.original_length = kPayload;
         packet.address = address_;
-        return {std::vector(packets, packet), {}, BlockLease(nullptr, &status, kGivenBack)};
+        return {std::vector(packets, packet), {}, BlockLease(nullptr, head.bytes(), kGivenBack)};
     }
 
     /// Writes batches of these sizes to the sink and stops.
     void write(ByteSink& sink, const std::vector<std::size_t>& batches, std::ptrdiff_t capacity = 1000) {
         WriterQueue queue;
         queue.set_capacity(capacity);
-        Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+        Writer writer(links(sink, queue));
         writer.begin();
-        statuses_.assign(batches.size(), kOut);
-        for (std::size_t i = 0; i < batches.size(); ++i) queue.push(batch(batches[i], statuses_[i]));
+        std::vector<Head> heads(batches.size());
+        for (std::size_t i = 0; i < batches.size(); ++i) queue.push(batch(batches[i], heads[i]));
         queue.push(StopWriting{});
         writer.run();
-        for (const std::uint32_t status : statuses_) EXPECT_EQ(status, kGivenBack);
+        for (const Head& head : heads) EXPECT_EQ(head.status, kGivenBack);
+    }
+
+    Writer::Links links(ByteSink& sink, WriterQueue& queue) {
+        return {std::make_unique<PcapEncoder>(kMaxSnaplen), sink, queue, session_, counters_, "dump.pcap"};
+    }
+
+    template <typename Condition>
+    static bool comes_true(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        return condition();
     }
 
     std::vector<SessionEvent> events() {
@@ -85,13 +109,12 @@ protected:
     const std::uint8_t address_[8] = {};
     SessionMailbox session_;
     WriterCounters counters_;
-    std::vector<std::uint32_t> statuses_;
 };
 
 TEST_F(WriterTest, BeginWritesTheHeaderAtOnce) {
     FakeSink sink;
     WriterQueue queue;
-    Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+    Writer writer(links(sink, queue));
     writer.begin();
     EXPECT_EQ(sink.bytes.size(), kHeader);
     EXPECT_EQ(counters_.written, 0U);
@@ -126,14 +149,12 @@ TEST_F(WriterTest, IsInHasteWhenTheQueueFills) {
 TEST_F(WriterTest, AnIdleWriterFlushesWhatItHas) {
     FakeSink sink;
     WriterQueue queue;
-    Writer writer({sink, queue, session_, counters_, "dump.pcap"}, kMaxSnaplen);
+    Writer writer(links(sink, queue));
     writer.begin();
-    std::uint32_t status = kOut;
-    queue.push(batch(3, status));
+    Head head;
+    queue.push(batch(3, head));
     std::jthread thread([&] { writer.run(); });
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (counters_.written != 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    EXPECT_EQ(counters_.written, 3U);  // before it was told to stop
+    EXPECT_TRUE(comes_true([&] { return counters_.written == 3; }));  // before it was told to stop
     queue.push(StopWriting{});
 }
 
@@ -195,24 +216,125 @@ TEST_F(WriterTest, AReaderThatIsGoneIsNoFailure) {
     EXPECT_EQ(counters_.lost, 4U);
 }
 
+/// In pcapng, to a file that takes blocks as they lie in the ring.
+class FormedWriterTest : public WriterTest {
+protected:
+    /// Writes the blocks, in this order, with some packets that are copied where it says so, and stops.
+    void write_blocks(FakeSink& sink, const std::vector<RingBlock>& blocks, bool copied_between = false,
+                      std::ptrdiff_t capacity = 1000) {
+        WriterQueue queue;
+        queue.set_capacity(capacity);
+        Writer::Links all = links(sink, queue);
+        all.encoder = std::make_unique<PcapngEncoder>(kMaxSnaplen, PcapngEncoder::Origin{"test", "none"});
+        Writer writer(std::move(all));
+        writer.begin();
+        sink.writes = 0;
+        std::vector<Head> heads(blocks.size());
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            if (copied_between) queue.push(batch(3, heads[i]));
+            queue.push(blocks[i].batch());
+        }
+        queue.push(StopWriting{});
+        writer.run();
+        for (const RingBlock& block : blocks) EXPECT_EQ(block.status(), RingBlock::kGivenBack);
+    }
+
+    static std::vector<RingBlock> filled(std::size_t count) {
+        auto blocks = RingBlock::in_a_row(count);
+        for (RingBlock& block : blocks) block.fill(1400, 0x42);
+        return blocks;
+    }
+};
+
+TEST_F(FormedWriterTest, BlocksThatFollowEachOtherAreWrittenTogether) {
+    FakeSink sink;
+    sink.units = true;
+    const auto blocks = filled(4);
+    write_blocks(sink, blocks);
+    const std::size_t packets = 4 * blocks[0].packets.size();
+    const auto dump = test::read_back(sink.bytes);
+    EXPECT_TRUE(dump.whole);
+    EXPECT_EQ(dump.records.size(), packets);
+    EXPECT_EQ(counters_.written, packets);
+    EXPECT_EQ(sink.writes, 3);  // up to the first unit, the blocks, the statistics
+}
+
+TEST_F(FormedWriterTest, BlocksThatDoNotFollowEachOtherAreWrittenOneByOne) {
+    FakeSink sink;
+    sink.units = true;
+    auto blocks = filled(4);
+    std::swap(blocks[1], blocks[3]);
+    write_blocks(sink, blocks);
+    EXPECT_TRUE(test::read_back(sink.bytes).whole);
+    EXPECT_EQ(test::read_back(sink.bytes).records.size(), counters_.written);
+    EXPECT_EQ(sink.writes, 6);
+}
+
+TEST_F(FormedWriterTest, NoMoreThanAnEighthOfTheRingIsHeld) {
+    FakeSink sink;
+    sink.units = true;
+    write_blocks(sink, filled(6), false, 16);
+    EXPECT_EQ(sink.writes, 5);
+}
+
+TEST_F(FormedWriterTest, CopiedAndFormedPacketsFollowEachOther) {
+    FakeSink sink;
+    sink.units = true;
+    const auto blocks = filled(3);
+    write_blocks(sink, blocks, true);
+    const auto dump = test::read_back(sink.bytes);
+    EXPECT_TRUE(dump.whole);
+    EXPECT_EQ(dump.records.size(), 3 * (3 + blocks[0].packets.size()));
+    EXPECT_EQ(dump.records.size(), counters_.written);
+    EXPECT_EQ(dump.records[0].bytes.size(), 16 + kPayload);
+    EXPECT_EQ(dump.records[3].bytes.size(), 16 + 1400U);
+    EXPECT_EQ(dump.records[3 + blocks[0].packets.size()].bytes.size(), 16 + kPayload);
+}
+
+TEST_F(FormedWriterTest, APipeGetsNothingButPackets) {
+    FakeSink sink;
+    const auto blocks = filled(1);
+    write_blocks(sink, blocks);
+    const auto dump = test::read_back(sink.bytes);
+    EXPECT_TRUE(dump.whole);
+    EXPECT_EQ(dump.records.size(), blocks[0].packets.size());
+    EXPECT_LT(sink.bytes.size(), dump.records.size() * (1400 + 16 + 32 + 4) + 1000);
+}
+
+TEST_F(FormedWriterTest, OnlyWholePacketsStayWhereverTheSinkIsFull) {
+    const std::size_t packets = 2 * (3 + filled(1)[0].packets.size());
+    for (std::size_t room = 200; room < 3 * RingBlock::kSize; room += 4093) {
+        FakeSink sink(room);
+        sink.units = true;
+        counters_.written = 0;
+        counters_.lost = 0;
+        write_blocks(sink, filled(2), true);
+        const auto dump = test::read_back(sink.bytes);
+        ASSERT_TRUE(dump.whole) << room;
+        ASSERT_EQ(dump.records.size(), counters_.written) << room;
+        ASSERT_EQ(counters_.written + counters_.lost, packets) << room;
+        ASSERT_LE(events().size(), 1U);
+    }
+}
+
 TEST(BlockLease, GivesItsBlockBackOnce) {
-    std::uint32_t status = kOut;
+    RingBlock block;
     {
-        BlockLease first(nullptr, &status, kGivenBack);
-        BlockLease second(std::move(first));
-        first.give_back();  // NOLINT: moved from, has nothing to give
-        EXPECT_EQ(status, kOut);
+        PacketBatch batch = block.batch();
+        BlockLease second(std::move(batch.block));
+        batch.block.give_back();  // NOLINT: moved from, has nothing to give
+        EXPECT_EQ(block.status(), RingBlock::kOut);
         BlockLease third;
         third = std::move(second);
-        EXPECT_EQ(status, kOut);
+        EXPECT_EQ(block.status(), RingBlock::kOut);
     }
-    EXPECT_EQ(status, kGivenBack);
+    EXPECT_EQ(block.status(), RingBlock::kGivenBack);
 }
 
 TEST(BlockLease, KeepsItsRingUntilTheBlockIsBack) {
-    std::uint32_t status = 0;
+    alignas(4) std::uint8_t memory[16] = {};
     auto ring = std::make_shared<int>();
-    BlockLease lease(ring, &status, kGivenBack);
+    BlockLease lease(ring, memory, kGivenBack);
     EXPECT_EQ(ring.use_count(), 2);
     BlockLease other(std::move(lease));
     EXPECT_EQ(ring.use_count(), 2);
@@ -221,16 +343,13 @@ TEST(BlockLease, KeepsItsRingUntilTheBlockIsBack) {
 }
 
 TEST(BlockLease, AssigningGivesTheOldBlockBack) {
-    std::uint32_t first_status = kOut, second_status = kOut;
-    BlockLease lease(nullptr, &first_status, kGivenBack);
-    lease = BlockLease(nullptr, &second_status, kGivenBack);
-    EXPECT_EQ(first_status, kGivenBack);
-    EXPECT_EQ(second_status, kOut);
+    RingBlock first, second;
+    BlockLease lease = first.batch().block;
+    lease = second.batch().block;
+    EXPECT_EQ(first.status(), RingBlock::kGivenBack);
+    EXPECT_EQ(second.status(), RingBlock::kOut);
     lease.give_back();
-    EXPECT_EQ(second_status, kGivenBack);
-    second_status = kOut;
-    lease.give_back();
-    EXPECT_EQ(second_status, kOut);
+    EXPECT_EQ(second.status(), RingBlock::kGivenBack);
 }
 
 }  // namespace

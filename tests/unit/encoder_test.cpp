@@ -1,83 +1,35 @@
-// What is encoded is read back by libpcap.
-#include "writer/pcap_encoder.h"
+// What each format encodes is read back by libpcap.
+#include "writer/encoder.h"
 
 #include <gtest/gtest.h>
-#include <linux/if_arp.h>
-#include <linux/if_packet.h>
-#include <pcap/pcap.h>
 
-#include <cstdio>
-#include <memory>
-
-#include "helpers.h"
+#include "dump.h"
+#include "writer/pcap_encoder.h"
+#include "writer/pcapng_encoder.h"
 
 namespace tracedump {
 namespace {
 
 using test::Bytes;
+using test::Dump;
+using test::packet_of;
+using test::Record;
 
-constexpr Timestamp kTime = 1'700'000'001'234'567'899;
-constexpr std::uint8_t kMac[8] = {1, 2, 3, 4, 5, 6, 0, 0};
+enum class Format { pcap, pcapng };
 
-PacketRef packet_of(const Bytes& data) {
-    PacketRef packet;
-    packet.data = data.data();
-    packet.captured_length = packet.original_length = static_cast<std::uint32_t>(data.size());
-    packet.time = kTime;
-    packet.ethertype = ETH_P_IP;
-    packet.arphrd = ARPHRD_ETHER;
-    packet.direction = PACKET_OUTGOING;
-    packet.address_length = 6;
-    packet.address = kMac;
-    return packet;
-}
-
-struct Record {
-    pcap_pkthdr header;
-    Bytes bytes;
-};
-
-struct Dump {
-    int datalink = -1;
-    int snapshot = 0;
-    bool swapped = true;
-    std::vector<Record> records;
-    bool whole = false;  // the end came after a whole record
-};
-
-Dump read_back(const Bytes& file) {
-    Dump dump;
-    char error[PCAP_ERRBUF_SIZE] = {};
-    FILE* stream = fmemopen(const_cast<std::uint8_t*>(file.data()), file.size(), "rb");
-    const std::unique_ptr<pcap_t, void (*)(pcap_t*)> pcap(pcap_fopen_offline(stream, error), pcap_close);
-    if (!pcap) {
-        ADD_FAILURE() << error;
-        fclose(stream);
-        return dump;
+class EncoderTest : public ::testing::TestWithParam<Format> {
+protected:
+    static Dump encode(std::uint32_t snaplen, const std::vector<PacketRef>& packets) {
+        if (GetParam() == Format::pcap) return test::read_back(test::encode(PcapEncoder(snaplen), packets));
+        return test::read_back(test::encode(PcapngEncoder(snaplen, {"test", "none"}), packets));
     }
-    dump.datalink = pcap_datalink(pcap.get());
-    dump.snapshot = pcap_snapshot(pcap.get());
-    dump.swapped = pcap_is_swapped(pcap.get()) != 0;
-    pcap_pkthdr* header = nullptr;
-    const u_char* data = nullptr;
-    int result = 0;
-    while ((result = pcap_next_ex(pcap.get(), &header, &data)) == 1)
-        dump.records.push_back({*header, Bytes(data, data + header->caplen)});
-    dump.whole = result == PCAP_ERROR_BREAK;
-    return dump;
-}
+    static long precision() { return GetParam() == Format::pcap ? 1000 : 1; }  // ns
+};
 
-Dump encode(std::uint32_t snaplen, const std::vector<PacketRef>& packets) {
-    const PcapEncoder encoder(snaplen);
-    Bytes out((packets.size() + 1) * PcapEncoder::kLargestRecord);
-    std::uint8_t* end = encoder.put_file_header(out.data());
-    EXPECT_EQ(end - out.data(), static_cast<std::ptrdiff_t>(PcapEncoder::kFileHeaderSize));
-    for (const PacketRef& packet : packets) end = encoder.put_record(end, packet);
-    out.resize(static_cast<std::size_t>(end - out.data()));
-    return read_back(out);
-}
+INSTANTIATE_TEST_SUITE_P(Formats, EncoderTest, ::testing::Values(Format::pcap, Format::pcapng),
+                         [](const auto& tested) { return tested.param == Format::pcap ? "pcap" : "pcapng"; });
 
-TEST(PcapEncoder, AnEmptyCaptureIsAValidFile) {
+TEST_P(EncoderTest, AnEmptyCaptureIsAValidFile) {
     const auto dump = encode(kMaxSnaplen, {});
     EXPECT_EQ(dump.datalink, DLT_LINUX_SLL);
     EXPECT_EQ(dump.snapshot, static_cast<int>(kMaxSnaplen));
@@ -86,13 +38,13 @@ TEST(PcapEncoder, AnEmptyCaptureIsAValidFile) {
     EXPECT_TRUE(dump.records.empty());
 }
 
-TEST(PcapEncoder, APacketIsReadBackAsItWas) {
+TEST_P(EncoderTest, APacketIsReadBackAsItWas) {
     const Bytes data = test::ipv4_packet(test::endpoint("192.0.2.1:1"), test::endpoint("192.0.2.2:2"));
     const auto dump = encode(kMaxSnaplen, {packet_of(data)});
     ASSERT_EQ(dump.records.size(), 1U);
     const Record& record = dump.records[0];
     EXPECT_EQ(record.header.ts.tv_sec, 1'700'000'001);
-    EXPECT_EQ(record.header.ts.tv_usec, 234'567);
+    EXPECT_EQ(record.header.ts.tv_usec, 234'567'899 / precision() * precision());
     EXPECT_EQ(record.header.caplen, data.size() + 16);
     EXPECT_EQ(record.header.len, data.size() + 16);
     Bytes expected{0, PACKET_OUTGOING, 0, ARPHRD_ETHER, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 0x08, 0x00};
@@ -100,7 +52,7 @@ TEST(PcapEncoder, APacketIsReadBackAsItWas) {
     EXPECT_EQ(record.bytes, expected);
 }
 
-TEST(PcapEncoder, PacketsFollowOneAnother) {
+TEST_P(EncoderTest, PacketsFollowOneAnother) {
     const Bytes small(1, 0xaa), large(65535, 0xbb), none;
     const auto dump = encode(kMaxSnaplen, {packet_of(small), packet_of(large), packet_of(none), packet_of(small)});
     ASSERT_EQ(dump.records.size(), 4U);
@@ -111,7 +63,7 @@ TEST(PcapEncoder, PacketsFollowOneAnother) {
     EXPECT_EQ(dump.records[3].bytes.back(), 0xaa);
 }
 
-TEST(PcapEncoder, TheSnaplenCountsTheLinkHeader) {
+TEST_P(EncoderTest, TheSnaplenCountsTheLinkHeader) {
     const Bytes data(100, 0xcc);
     for (const std::uint32_t snaplen : {1U, 4U, 15U, 16U, 17U, 60U, 115U, 116U, 117U, 1000U}) {
         const auto dump = encode(snaplen, {packet_of(data), packet_of(data)});
@@ -124,7 +76,14 @@ TEST(PcapEncoder, TheSnaplenCountsTheLinkHeader) {
     }
 }
 
-TEST(PcapEncoder, APacketThatTheRingCutOffKeepsItsLength) {
+TEST_P(EncoderTest, TheLargestPacketFitsWhereOneMayBegin) {
+    const Bytes data(kMaxSnaplen, 0xcc);
+    const auto dump = encode(kMaxSnaplen, {packet_of(data)});
+    ASSERT_EQ(dump.records.size(), 1U);
+    EXPECT_EQ(dump.records[0].header.caplen, kMaxSnaplen);
+}
+
+TEST_P(EncoderTest, APacketThatTheRingCutOffKeepsItsLength) {
     const Bytes data(50, 0xdd);
     PacketRef packet = packet_of(data);
     packet.original_length = 9000;
@@ -134,7 +93,7 @@ TEST(PcapEncoder, APacketThatTheRingCutOffKeepsItsLength) {
     EXPECT_EQ(dump.records[0].header.len, 9016U);
 }
 
-TEST(PcapEncoder, AddressesOfEveryLengthFitEightBytes) {
+TEST_P(EncoderTest, AddressesOfEveryLengthFitEightBytes) {
     const Bytes data(4, 0);
     const std::uint8_t address[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     for (const std::uint8_t length :

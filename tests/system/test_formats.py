@@ -1,0 +1,169 @@
+"""The pcapng format: what readers make of it, and packets that are written from where they lie in the ring."""
+
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+import pcap
+from harness import FAR, NEAR, TRACEDUMP, expect_equal, expect_same, main, socket_in, wait_for
+from scripted import Scripted
+
+PCAPNG = "--format=pcapng"
+MANY = 12000
+MARK = b"stranger's words"
+FLOOD = f"""
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("{NEAR}", 31000))
+s.connect(("{FAR}", 7000))
+def flood(size=1400):
+    for i in range({MANY}): s.send(b"%05d" % i * (size // 5))
+"""
+FILLER = 0x80007464
+LINK_HEADER = 16
+
+
+def blocks(file):
+    return list(pcap.pcapng_blocks(file, file.read_bytes()))
+
+
+def count_fillers(file):
+    return sum(kind == FILLER for kind, _ in blocks(file))
+
+
+def launch(lab, script, options=()):
+    truth = lab.truth(largest=2000)
+    traced = Scripted(lambda command, **more: lab.tracedump(["--", *command], **more), FLOOD + script,
+                      options=[PCAPNG, *options])
+    return truth, traced
+
+
+def sink(lab):
+    """Takes what comes, and answers nothing."""
+    server = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((FAR, 7000))
+    return server
+
+
+def written_from_the_ring(lab):
+    """Few packets, many, few, many: each is there, as it was, and in order."""
+    with sink(lab):
+        truth, traced = launch(lab, "s.send(b'one')\nstep()\nflood()\nstep()\ns.send(b'two')\nstep()\nflood()\n")
+        file = traced.process.file
+        for seen in (1, 1 + MANY, 2 + MANY):
+            # All that was sent is in the file while the capture goes on.
+            wait_for(f"{seen} packets", lambda wanted=seen: len(traced.process.packets_so_far()) == wanted)
+            if seen != 2 + MANY:
+                traced.go_on()
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+        captured = traced.process.packets()
+        expect_same(truth.packets(), captured)
+        assert count_fillers(file) > MANY // 1000, "the packets were copied: the test shows nothing"
+        times = [packet.time for packet in captured]
+        expect_equal(times, sorted(times), "times")
+
+
+def nothing_of_strangers_between(lab):
+    """What lies between packets in the ring may be anybody's."""
+    subprocess.run(["ip", "-n", lab.near, "address", "add", "10.77.0.9/24", "dev", "veth0"], check=True)
+    with sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        # The kernel's filter knows ports, not addresses: these look like the application's to it.
+        stranger.bind(("10.77.0.9", 31000))
+        truth, traced = launch(lab, "step()\n" * 2 + "flood()\n", ["--buffer-size=1"])
+        # The ring's blocks have been the stranger's before.
+        for _ in range(2000):
+            stranger.sendto(MARK * 80, (FAR, 7000))
+        traced.go_on()
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+        said = traced.process.stderr()
+        file = traced.process.file
+        assert count_fillers(file) > 0, "the packets were copied: the test shows nothing"
+        assert MARK not in file.read_bytes(), "a stranger's packet is in the file"
+        captured = traced.process.packets()
+        assert captured and all(str(p.source) == NEAR for p in captured), said
+        _, extra = pcap.difference(truth.packets(), captured)
+        expect_equal(extra, [], "packets that were not sent")
+
+
+def readers_agree(lab):
+    """tcpdump, tshark, capinfos and editcap."""
+    with sink(lab):
+        truth, traced = launch(lab, "step()\nflood()\ns.send(b'end')\n")
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+    file, wanted = traced.process.file, truth.packets()
+    assert count_fillers(file) > 0, "the packets were copied: the test shows nothing"
+
+    def run(*command):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    expect_equal(len(run("tcpdump", "-nn", "-r", file).splitlines()), len(wanted), "tcpdump's lines")
+    shown = run("tshark", "-r", file, "-T", "fields", "-e", "frame.number", "-e", "frame.protocols").splitlines()
+    expect_equal(len(shown), len(wanted), "tshark's lines")
+    assert shown[-1].startswith(f"{len(wanted)}\tsll:ethertype:ip:udp"), shown[-1]
+    about = run("capinfos", "-M", file)
+    for line in (r"Number of packets: +%d" % len(wanted), r"Strict time order: +True", r"Time precision = nanoseconds",
+                 r"Capture application: tracedump \d", r"Name = any", r"Number of stat entries = 1"):
+        assert re.search(line, about), f"{line} is not in\n{about}"
+    classic = lab.folder / "classic.pcap"
+    run("editcap", "-F", "pcap", file, classic)
+    expect_same(wanted, pcap.transport(pcap.read(classic)))
+
+
+def statistics_are_those_of_the_summary(lab):
+    """With a ring that overflows, so that there is something to tell."""
+    with sink(lab):
+        truth, traced = launch(lab, "step()\nflood(1000)\nstep()\n", ["--buffer-size=1"])
+        traced.process.signal(signal.SIGSTOP)
+        wait_for("tracedump to stop", lambda: "T" in traced.process.status("State"))
+        traced.go_on()
+        traced.process.signal(signal.SIGCONT)
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+    said = [int(number) for number in re.findall(r"^(\d+) packets", traced.process.stderr(), re.MULTILINE)]
+    kind, body = blocks(traced.process.file)[-1]
+    expect_equal(kind, pcap.PCAPNG_STATISTICS, "the last block's type")
+    options, position = {}, 12
+    while position < len(body):
+        code, length = struct.unpack_from("=HH", body, position)
+        options[code] = body[position + 4:position + 4 + length]
+        position += 4 + (length + 3) // 4 * 4
+    captured, received, dropped = (struct.unpack("=Q", options[code])[0] for code in (8, 6, 7))
+    expect_equal([captured, received, dropped], said, "captured, received and dropped")
+    assert dropped > 0, "nothing was lost: the test shows nothing"
+    began, ended = (high << 32 | low for high, low in (struct.unpack("=II", options[code]) for code in (2, 3)))
+    times = [p.time for p in traced.process.packets()]
+    assert began / 1e9 <= times[0] and times[-1] <= ended / 1e9, (began, times[0], times[-1], ended)
+    expect_equal(len(truth.packets()), received, "packets of the application")
+
+
+def headers_alone(lab):
+    """With a small snaplen there is more between the packets than in them: they are copied, and the file is small."""
+    with sink(lab):
+        truth, traced = launch(lab, "step()\nflood()\n", ["-s", "96"])
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+    captured, wanted = traced.process.packets(), truth.packets()
+    expect_equal([p.ip for p in captured], [p.ip[:96 - LINK_HEADER] for p in wanted], "the packets' beginnings")
+    expect_equal({p.original_length for p in captured}, {1428}, "original lengths")
+    assert traced.process.file.stat().st_size < MANY * (96 + 32 + 4) + 1000, "the file has more than the packets"
+
+
+def a_pipe_gets_packets_alone(lab):
+    """Straight into a reader."""
+    with sink(lab):
+        truth = lab.truth(largest=2000)
+        out = lab.folder / "read"
+        script = "import socket\n" + FLOOD + "flood()\n"
+        lab.run(["bash", "-o", "pipefail", "-c", '"$@" | cat > ' + str(out), "bash", *TRACEDUMP, PCAPNG, "-w", "-", "--",
+                 sys.executable, "-c", script])
+    expect_same(truth.packets(), pcap.transport(pcap.read(out)))
+    expect_equal(count_fillers(out), 0, "fillers")
+
+
+main(written_from_the_ring, nothing_of_strangers_between, readers_agree, statistics_are_those_of_the_summary,
+     headers_alone, a_pipe_gets_packets_alone)
