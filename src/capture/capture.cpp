@@ -104,6 +104,7 @@ void Capture::take_block(Source& source, RingBlock block) {
     links_.news.catch_up();
     PacketBatch batch;
     batch.block = block.lease(source.watched.ring);
+    batch.more_follows = block.is_full();
     batch.packets.reserve(block.packet_count());
     source.walked += block.packet_count();
     Timestamp latest = kAlways;
@@ -113,13 +114,20 @@ void Capture::take_block(Source& source, RingBlock block) {
     });
     links_.counters.foreign.fetch_add(source.fragments.take_given_up(), std::memory_order_relaxed);
     if (latest != kAlways) source.judged_until = latest - kRingLatency - kJudgementMargin;
+    if (batch.packets.empty()) tell_lull();
     hand_over(std::move(batch));
 }
 
 /// A batch without packets gives its block back here.
 void Capture::hand_over(PacketBatch batch) {
+    if (batch.packets.empty()) return;
     links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
-    if (!batch.packets.empty()) links_.writer.push(WriterMessage(std::move(batch)));
+    writer_waits_ = batch.more_follows;
+    links_.writer.push(WriterMessage(std::move(batch)));
+}
+
+void Capture::tell_lull() {
+    if (std::exchange(writer_waits_, false)) links_.writer.push(Lull{});
 }
 
 /// Whether all that has arrived before the order to leave was walked, as of `now`, when the ring had no block for us.
@@ -199,14 +207,17 @@ void Capture::wait_for_blocks() {
         const Timestamp left = std::max<Timestamp>(next - now, 0);
         patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);
     }
-    poll(ready.data(), ready.size(), patience);
+    if (writer_waits_) patience = std::min(patience, static_cast<int>(PacketRing::kRetireMillis));
+    if (poll(ready.data(), ready.size(), patience) == 0) tell_lull();
     // A socket is readable as long as its last block is out, with the writer too: then only time brings another.
     constexpr int kBusyWriterMillis = 2;
     const bool rings =
         std::any_of(ready.begin() + first_ring, ready.end(), [](const pollfd& p) { return p.revents != 0; });
-    if (rings && std::none_of(sources_.begin(), sources_.end(),
-                              [](const Source& source) { return source.watched.ring->block_ready(); }))
-        poll(ready.data(), 1, kBusyWriterMillis);
+    if (rings &&
+        std::none_of(sources_.begin(), sources_.end(),
+                     [](const Source& source) { return source.watched.ring->block_ready(); }) &&
+        poll(ready.data(), 1, kBusyWriterMillis) == 0)
+        tell_lull();
 }
 
 void Capture::run() {

@@ -96,6 +96,7 @@ private:
     void on_verdict(Source& source, const ParsedPacket& parsed, Timestamp time, Verdict verdict, PacketBatch& batch);
     void settle_undecided(Source& source, PacketBatch& batch);
     void hand_over(PacketBatch batch);
+    void tell_lull();
     void forget_left();
     void tell_judged();
     void wait_for_blocks();
@@ -105,6 +106,7 @@ private:
     std::list<Source> sources_;
     std::uint32_t last_serial_ = 0;
     bool draining_ = false;
+    bool writer_waits_ = false;   // for what follows, or to hear that nothing does
     DuplicateFilter duplicates_;  // of all: a packet may leave one network for another
 };
 

@@ -72,7 +72,7 @@ std::uint32_t& status_of(std::uint8_t* block) {
 
 }  // namespace
 
-RingBlock::RingBlock(std::uint8_t* memory) : memory_(memory) {}
+RingBlock::RingBlock(std::uint8_t* memory, bool is_full) : memory_(memory), is_full_(is_full) {}
 
 const tpacket_hdr_v1& RingBlock::header() const {
     return reinterpret_cast<const tpacket_block_desc*>(memory_)->hdr.bh1;
@@ -125,9 +125,10 @@ bool PacketRing::block_ready() const {
 std::optional<RingBlock> PacketRing::next_block() {
     if (!block_ready()) return std::nullopt;
     std::uint8_t* block = memory_ + next_ * kBlockSize;
+    const bool is_full = (status_of(block) & TP_STATUS_BLK_TMO) == 0;
     std::atomic_ref(status_of(block)).store(TP_STATUS_USER | kTaken, std::memory_order_relaxed);
     next_ = (next_ + 1) % block_count_;
-    return RingBlock(block);
+    return RingBlock(block, is_full);
 }
 
 PacketRing::Statistics PacketRing::statistics() {

@@ -20,13 +20,15 @@ class PacketRing;
 /// A block that the kernel has handed over.
 class RingBlock {
 public:
-    RingBlock(std::uint8_t* memory);
+    RingBlock(std::uint8_t* memory, bool is_full);
 
     /// Calls visit(PacketRef) for each packet, in the order of arrival. What it points to lives as long as the lease.
     template <typename Visit>
     void for_each_packet(Visit visit) const;
 
     std::uint32_t packet_count() const;
+    /// Else its time was up.
+    bool is_full() const { return is_full_; }
 
     /// The right to give the block back to the `ring` it is of; take it once.
     BlockLease lease(std::shared_ptr<const PacketRing> ring);
@@ -43,6 +45,7 @@ private:
     }
 
     std::uint8_t* memory_;
+    bool is_full_;
 };
 
 class PacketRing {

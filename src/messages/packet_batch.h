@@ -96,7 +96,11 @@ struct PacketBatch {
     std::vector<PacketRef> packets;
     std::vector<HeldPacket> held;  // what some of `packets` refer to, instead of the block
     BlockLease block;
+    bool more_follows = false;  // at once: another batch, or Lull
 };
+
+/// What was to follow at once does not.
+struct Lull {};
 
 /// No more batches: write what is left and end. The figures are those of the whole capture.
 struct StopWriting {
@@ -104,7 +108,7 @@ struct StopWriting {
     std::uint64_t dropped = 0;   // of those, for want of room in the ring
 };
 
-using WriterMessage = std::variant<PacketBatch, StopWriting>;
+using WriterMessage = std::variant<PacketBatch, Lull, StopWriting>;
 using WriterQueue = oneapi::tbb::concurrent_bounded_queue<WriterMessage, std::allocator<WriterMessage>>;  // as Mailbox
 
 }  // namespace tracedump

@@ -34,11 +34,13 @@ void Writer::run() {
     for (;;) {
         WriterMessage message;
         if (!links_.queue.try_pop(message)) {
-            flush();  // idle: what we have is worth more in the file
+            if (!more_follows_) flush();  // idle: what we have is worth more in the file
             links_.queue.pop(message);
         }
         if (const auto* stop = std::get_if<StopWriting>(&message)) return finish(*stop);
-        take(std::get<PacketBatch>(message));
+        auto* batch = std::get_if<PacketBatch>(&message);
+        more_follows_ = batch && batch->more_follows;
+        if (batch) take(*batch);
     }
 }
 

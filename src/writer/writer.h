@@ -75,6 +75,7 @@ private:
     std::vector<std::uint8_t> memory_;   // a piece, as much as a last record may need beyond, and what aligning takes
     std::uint8_t* const piece_;          // in memory_, where a unit of the sink begins
     std::size_t begin_ = 0, end_ = 0;    // of what is to be written, in piece_
+    bool more_follows_ = false;          // at once, so that what there is may wait for it
     std::span<const std::uint8_t> run_;  // formed blocks that lie one after the other in a ring
     std::vector<BlockLease> run_leases_;
     Timestamp began_ = 0;

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 
 import pcap
 from harness import FAR, NEAR, TRACEDUMP, expect_equal, expect_same, main, socket_in, wait_for
@@ -89,6 +90,38 @@ def nothing_of_strangers_between(lab):
         expect_equal(extra, [], "packets that were not sent")
 
 
+def told(process, words):
+    """Whether the counters say so."""
+    process.signal(signal.SIGUSR1)
+    return words in process.stderr()
+
+
+def strangers_hold_nothing_up(lab):
+    """The application's last packets share a block of the ring with a stranger's, who fills it, and those after it."""
+    subprocess.run(["ip", "-n", lab.near, "address", "add", "10.77.0.9/24", "dev", "veth0"], check=True)
+    over = threading.Event()
+    with sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("10.77.0.9", 31000))
+
+        def talk():
+            while not over.is_set():
+                stranger.sendto(MARK * 80, (FAR, 7000))
+
+        script = FLOOD + "step()\nflood()\nstep()\n"
+        traced = Scripted(lambda command, **more: lab.tracedump(["--", *command], **more), script, options=[PCAPNG])
+        talking = threading.Thread(target=talk)
+        talking.start()
+        try:
+            traced.go_on()
+            wait_for("all packets to be in the file", lambda: told(traced.process, f"{MANY} packets captured, "))
+        finally:
+            over.set()
+            talking.join()
+        traced.go_on(to_the_end=True)
+        expect_equal(traced.process.wait(), 0, "status")
+        expect_equal(len(traced.process.packets()), MANY, "packets in the file")
+
+
 def readers_agree(lab):
     """tcpdump, tshark, capinfos and editcap."""
     with sink(lab):
@@ -165,5 +198,5 @@ def a_pipe_gets_packets_alone(lab):
     expect_equal(count_fillers(out), 0, "fillers")
 
 
-main(written_from_the_ring, nothing_of_strangers_between, readers_agree, statistics_are_those_of_the_summary,
+main(written_from_the_ring, nothing_of_strangers_between, strangers_hold_nothing_up, readers_agree, statistics_are_those_of_the_summary,
      headers_alone, a_pipe_gets_packets_alone)

@@ -48,7 +48,7 @@ public:
     }
 
     /// All of its packets.
-    PacketBatch batch() const { return {packets, {}, BlockLease(nullptr, {memory_.get(), kSize}, kGivenBack)}; }
+    PacketBatch batch() const { return {packets, {}, BlockLease(nullptr, {memory_.get(), kSize}, kGivenBack), false}; }
 
     std::uint32_t status() const {
         std::uint32_t status = 0;

@@ -72,7 +72,7 @@ protected:
         packet.data = payload_.data();
         packet.captured_length = packet.original_length = kPayload;
         packet.address = address_;
-        return {std::vector(packets, packet), {}, BlockLease(nullptr, head.bytes(), kGivenBack)};
+        return {std::vector(packets, packet), {}, BlockLease(nullptr, head.bytes(), kGivenBack), false};
     }
 
     /// Writes batches of these sizes to the sink and stops.
@@ -155,6 +155,25 @@ TEST_F(WriterTest, AnIdleWriterFlushesWhatItHas) {
     queue.push(batch(3, head));
     std::jthread thread([&] { writer.run(); });
     EXPECT_TRUE(comes_true([&] { return counters_.written == 3; }));  // before it was told to stop
+    queue.push(StopWriting{});
+}
+
+TEST_F(WriterTest, WhatIsToBeFollowedAtOnceWaitsForThatOrForALull) {
+    FakeSink sink;
+    WriterQueue queue;
+    Writer writer(links(sink, queue));
+    writer.begin();
+    std::jthread thread([&] { writer.run(); });
+    Head heads[3];
+    for (Head& head : heads) {
+        PacketBatch followed = batch(1, head);
+        followed.more_follows = true;
+        queue.push(std::move(followed));
+        EXPECT_TRUE(comes_true([&] { return head.status == kGivenBack; }));  // it was copied
+        EXPECT_EQ(counters_.written, 0U);
+    }
+    queue.push(Lull{});
+    EXPECT_TRUE(comes_true([&] { return counters_.written == 3; }));
     queue.push(StopWriting{});
 }
 
