@@ -44,8 +44,6 @@ SocketInfo socket_of(const SocketRow& row) {
 void Collector::sockets_died(std::span<const SocketRow> dead, Timestamp now) {
     std::vector<SocketCookie> gone;
     for (const SocketRow& row : dead) {
-        // A connection may be over before anyone could ask for its port.
-        if (row.transport == Transport::tcp) registry_.settle_window(socket_of(row));
         const auto claim = registry_.find(row.cookie);
         if (claim && claim->socket.transport == Transport::tcp && !claim->socket.remote) adopt_accepted(*claim);
         // One that was released is alive no more, but not gone either.
@@ -174,9 +172,8 @@ std::vector<std::uint64_t> Collector::adopt(const std::unordered_set<std::uint64
 
 bool Collector::tail_settled() {
     const auto rows = table_.list_closing();
-    for (const SocketRow& row : rows) registry_.settle_window(socket_of(row));
+    if (rows.empty()) return true;
     const auto ports = registry_.snapshot().load();
-    if (!ports->pending().empty()) return false;
     return std::none_of(rows.begin(), rows.end(), [&](const SocketRow& row) {
         const auto claims = ports->claims(row.local.port);
         return std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {

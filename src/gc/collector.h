@@ -2,8 +2,6 @@
 // kernel and no clock of its own, so that tests can show it any socket table at any time. gc thread.
 //
 //   socket dies                its claim dies with it; a TCP socket's has an afterlife, TIME_WAIT among it
-//   TCP socket dies that       its window closes with what is told of it
-//     was only just connecting
 //   TCP listener dies          the connections that were accepted from it get claims of their own first
 //   a sweep does not find it   dead, if it could have been found (see sweep)
 //
@@ -37,7 +35,7 @@ public:
     /// Claims those of the sockets with these inodes that are in use, and returns which they were.
     std::vector<std::uint64_t> adopt(const std::unordered_set<std::uint64_t>& inodes, Timestamp now);
 
-    /// Whether no TCP connection of the application has a FIN or its ACK to come, or an end that is to be heard of.
+    /// Whether no TCP connection of the application has a FIN or its ACK to come.
     bool tail_settled();
 
     /// Whether the last sweep found Multipath TCP sockets, which may get more flows at any time.

@@ -53,9 +53,7 @@ SocketWatch::SocketWatch(NetworkId network, std::shared_ptr<PortRegistry> regist
       table_(open_table(setting.home)),
       deaths_(open_deaths(setting)),
       collector_(*registry_, *table_),
-      next_sweep_(Clock::now() + kSweepWithoutDeaths) {
-    if (deaths_ && deaths_->hears_tcp()) registry_->expect_deaths();
-}
+      next_sweep_(Clock::now() + kSweepWithoutDeaths) {}
 
 /// To announce each death takes the kernel a worker's time, on the CPU where it was: so not before it is of use.
 void SocketWatch::hear_more(bool tcp, bool udp) {

@@ -16,15 +16,10 @@ namespace {
 
 using std::chrono::microseconds;
 
-// A connect that returns at once is seen at its exit stop, or looked at while it runs. One that blocks is asked for its
-// port, which the kernel has chosen by then, after this long, and then less and less often.
+// A connect that returns at once is seen at its exit stop. One that blocks is asked for its port, which the kernel
+// has chosen by then, after this long, and then less and less often.
 constexpr microseconds kFirstQuestion{500};
 constexpr microseconds kLongestPause{20'000};
-
-// How long the end of a socket whose port was missed may take to be heard of, and a connect to begin: capture holds
-// their packets for a little longer.
-constexpr std::chrono::milliseconds kMissedFor{4500};
-constexpr std::chrono::milliseconds kLookForMissed{20};
 
 // A new set of ports is put in force for so many sockets at a time, and so many descriptors are ours until then.
 constexpr std::size_t kAdoptedTogether = 128;
@@ -63,7 +58,7 @@ UniqueFd CallSensor::borrow(Tracee& tracee, int fd) {
     return socket;
 }
 
-void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read, bool can_look) {
+void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory& read) {
     if (call.kind == NetCall::Kind::pidfd_getfd) {
         tracee.under_way.emplace().kind = call.kind;
         return;
@@ -74,7 +69,7 @@ void CallSensor::at_entry(Tracee& tracee, const NetCall& call, const ReadMemory&
     if (!info) return;
     auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
     if (!registry) return;
-    Entry entry{call, read, std::move(socket), *info, std::move(registry), can_look};
+    Entry entry{call, read, std::move(socket), *info, std::move(registry)};
     if (call.kind == NetCall::Kind::bind)
         enter_bind(tracee, entry);
     else if (info->transport == Transport::tcp)
@@ -152,7 +147,6 @@ void CallSensor::enter_tcp(Tracee& tracee, Entry& entry) {
 CallUnderWay& CallSensor::await_exit(Tracee& tracee, Entry& entry) {
     CallUnderWay under_way;
     under_way.kind = entry.call.kind;
-    under_way.number = entry.call.number;
     under_way.fd = entry.call.fd;
     under_way.socket = std::move(entry.borrowed);
     under_way.cookie = entry.socket.cookie;
@@ -168,16 +162,11 @@ void CallSensor::await_port(Tracee& tracee, Entry& entry, const Endpoint& remote
     under_way.remote = remote;
     // A TCP socket whose last connect was refused or dissolved still shows the port that it had then.
     under_way.stale_port = socket.local.port;
-    // If it is closed before it can be asked, its death tells the port; a flow's of Multipath TCP does not tell whose.
-    under_way.unstopped = entry.can_look && socket.transport == Transport::tcp && !socket.multipath &&
-                          socket.local.port == 0 && entry.registry->expects_deaths();
-    if (under_way.unstopped) under_way.socket.reset();
     ask_soon(tracee);
 }
 
 void CallSensor::ask_soon(Tracee& tracee) {
-    const auto now = Clock::now();
-    blocked_[tracee.tid] = Blocked{&tracee, now, now + kFirstQuestion, kFirstQuestion};
+    blocked_[tracee.tid] = Blocked{&tracee, Clock::now() + kFirstQuestion, kFirstQuestion};
 }
 
 void CallSensor::settle(Tracee& tracee, SocketInfo info) {
@@ -192,7 +181,6 @@ void CallSensor::settle(Tracee& tracee, SocketInfo info) {
         call.registry->claim(info, realtime_now());
     call.settled = true;
     blocked_.erase(tracee.tid);
-    if (call.unstopped) tracee.under_way.reset();
 }
 
 void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
@@ -201,7 +189,7 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
         const int given = static_cast<int>(result);
         if (result >= 0) adopt(tracee, std::span(&given, 1));
     } else {
-        auto info = identify(tracee, borrow(tracee, tracee.under_way->fd));
+        auto info = look_in_its_place(tracee);
         if (!tracee.under_way->settled) {
             if (!info) info = inspect_socket(tracee.under_way->socket);
             if (!info) return abandon(tracee);
@@ -211,72 +199,12 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
     tracee.under_way.reset();
 }
 
-bool CallSensor::look(Tracee& tracee) {
-    if (!tracee.under_way || !tracee.under_way->unstopped) return true;
-    const UniqueFd socket = borrow(tracee, tracee.under_way->fd);
-    if (socket && local_port(socket) == 0) return false;
-    conclude(tracee, socket);
-    return true;
-}
-
-void CallSensor::has_returned(Tracee& tracee) {
-    if (!tracee.under_way || !tracee.under_way->unstopped) return;
-    conclude(tracee, borrow(tracee, tracee.under_way->fd));
-}
-
-/// `socket` is what is in its descriptor's place now. Ours has no port if the call failed before one was chosen.
-void CallSensor::conclude(Tracee& tracee, const UniqueFd& socket) {
-    if (const auto info = identify(tracee, socket))
-        settle(tracee, *info);
-    else
-        miss(tracee);
-}
-
-void CallSensor::miss(Tracee& tracee) {
-    const CallUnderWay& call = *tracee.under_way;
-    const auto now = Clock::now();
-    if (missed_.empty()) next_look_ = now + kLookForMissed;
-    missed_.push_back({call.registry, *call.window, call.cookie, now + kMissedFor});
-    tracee.under_way.reset();
-    blocked_.erase(tracee.tid);
-}
-
-void CallSensor::look_for_missed(Clock::time_point now) {
-    if (missed_.empty() || now < next_look_) return;
-    next_look_ = now + kLookForMissed;
-    std::erase_if(missed_, [&](const Missed& missed) { return is_settled(missed, now); });
-}
-
-/// Mostly it is gc that has closed the window.
-bool CallSensor::is_settled(const Missed& missed, Clock::time_point now) {
-    if (!missed.registry->is_open(missed.window)) return true;
-    // With another descriptor, or in another process.
-    if (const auto found = missed.registry->find(missed.cookie)) {
-        missed.registry->close_window(missed.window, found->socket);
-        return true;
-    }
-    if (now < missed.until) return false;
-    if (missed.registry->close_window(missed.window, std::nullopt)) tell_of_missed();
-    return true;
-}
-
-/// In another call than that connect, which so has failed without a port.
-bool CallSensor::waits_elsewhere(const Tracee& tracee) {
-    const auto call = ProcFs().waits_in_call(tracee.tgid, tracee.tid);
-    return call && *call != static_cast<long>(tracee.under_way->number);
-}
-
-void CallSensor::tell_of_missed() {
-    if (counters_.uninspected.fetch_add(1) == 0)
-        log_warning("a connection was over before its port could be asked for; its packets may be missing");
-}
-
 /// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
-/// close and open): then that is the one that was connected or bound. Tells about `socket`, what is there now, if it is
-/// ours.
-std::optional<SocketInfo> CallSensor::identify(const Tracee& tracee, const UniqueFd& socket) {
-    if (!socket) return std::nullopt;
+/// close and open): then that is the one that was connected or bound. Tells about ours, if it is still there.
+std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
     const CallUnderWay& call = *tracee.under_way;
+    const UniqueFd socket = borrow(tracee, call.fd);
+    if (!socket) return std::nullopt;
     auto info = inspect_socket(socket);
     if (!info || info->cookie == call.cookie) return info;
     if (info->local.port == 0) return std::nullopt;
@@ -288,7 +216,6 @@ std::optional<SocketInfo> CallSensor::identify(const Tracee& tracee, const Uniqu
 }
 
 void CallSensor::abandon(Tracee& tracee) {
-    if (tracee.under_way && tracee.under_way->unstopped) return miss(tracee);
     if (const auto& call = tracee.under_way; call && call->window)
         call->registry->close_window(*call->window, std::nullopt);
     tracee.under_way.reset();
@@ -331,39 +258,26 @@ void CallSensor::adopt_together(Tracee& tracee, std::span<const int> descriptors
 }
 
 std::optional<CallSensor::Clock::time_point> CallSensor::next_question() const {
-    std::optional<Clock::time_point> next;
-    if (!missed_.empty()) next = next_look_;
-    for (const auto& [tid, blocked] : blocked_) next = std::min(next.value_or(blocked.next), blocked.next);
-    return next;
+    if (blocked_.empty()) return std::nullopt;
+    return std::min_element(blocked_.begin(), blocked_.end(),
+                            [](const auto& a, const auto& b) { return a.second.next < b.second.next; })
+        ->second.next;
 }
 
 void CallSensor::ask_again(Clock::time_point now) {
-    look_for_missed(now);
     for (auto entry = blocked_.begin(); entry != blocked_.end();) {
         Blocked& blocked = entry->second;
         ++entry;  // settle() takes the current one out
-        if (blocked.next > now || ask(blocked, now)) continue;
-        blocked.pause = std::min(blocked.pause * 2, kLongestPause);
-        blocked.next = now + blocked.pause;
+        if (blocked.next > now) continue;
+        Tracee& tracee = *blocked.tracee;
+        const auto info = inspect_socket(tracee.under_way->socket);
+        if (info && info->local.port != 0 && info->local.port != tracee.under_way->stale_port) {
+            settle(tracee, *info);
+        } else {
+            blocked.pause = std::min(blocked.pause * 2, kLongestPause);
+            blocked.next = now + blocked.pause;
+        }
     }
-}
-
-/// Whether it need not be asked again.
-bool CallSensor::ask(const Blocked& blocked, Clock::time_point now) {
-    Tracee& tracee = *blocked.tracee;
-    const CallUnderWay& call = *tracee.under_way;
-    if (call.unstopped) {
-        if (look(tracee)) return true;
-        const bool too_long = now >= blocked.since + kMissedFor;
-        if (!too_long && !waits_elsewhere(tracee)) return false;
-        if (too_long) tell_of_missed();
-        has_returned(tracee);
-        return true;
-    }
-    const auto info = inspect_socket(call.socket);
-    if (!info || info->local.port == 0 || info->local.port == call.stale_port) return false;
-    settle(tracee, *info);
-    return true;
 }
 
 }  // namespace tracedump

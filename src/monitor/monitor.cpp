@@ -39,9 +39,6 @@ constexpr std::chrono::seconds kIdleWait{3600};  // every wake-up has a signal
 // each other so closely, it is cheaper to look for the next one than to sleep.
 constexpr std::chrono::microseconds kSoon{50};
 
-// How long a connect without an exit stop is looked at for the port that the kernel chooses at its beginning.
-constexpr std::chrono::microseconds kPortShows{100};
-
 // But not where others have use for the CPU: who has yielded gets it back after a slice of some milliseconds, who has
 // slept at once.
 constexpr std::chrono::microseconds kLongYield{300};
@@ -56,12 +53,6 @@ const sigset_t& wake_up_signals() {
         return set;
     }();
     return signals;
-}
-
-/// Takes one.
-bool has_event() {
-    constexpr timespec at_once{};
-    return sigtimedwait(&wake_up_signals(), nullptr, &at_once) > 0;
 }
 
 /// A descriptor for each thread that uses sockets.
@@ -169,11 +160,7 @@ void Monitor::trace() {
         if (released_) return;
         // All that has happened first, then what to do about it: resuming one tracee at a time would starve the old
         // ones where new ones keep coming (the kernel reports the newest first).
-        const auto events = collect_events();
-        for (const Event& event : events) {
-            others_wait_ = &event != &events.back();
-            dispatch(event);
-        }
+        for (const Event& event : collect_events()) dispatch(event);
         const auto now = Clock::now();
         begin_if_all_stopped(now);
         learn([&] { sensor_.ask_again(now); });
@@ -194,7 +181,6 @@ void Monitor::begin_if_all_stopped(Clock::time_point now) {
 bool Monitor::done() const { return tracees_.empty() && (!command_ || command_ended_); }
 
 void Monitor::wait_for_events() {
-    if (std::exchange(heard_, false)) return;
     const auto began = Clock::now();
     auto until = began + kIdleWait;
     if (const auto question = sensor_.next_question(); question && learning_) until = std::min(until, *question);
@@ -209,34 +195,15 @@ void Monitor::wait_for_events() {
 
 /// Without sleeping; whoever else wants this CPU goes first.
 bool Monitor::look_for_events(Clock::time_point now, Clock::time_point until) {
-    for (; now < until; now = yield(now))
-        if (has_event()) return true;
+    constexpr timespec at_once{};
+    while (now < until) {
+        if (sigtimedwait(&wake_up_signals(), nullptr, &at_once) > 0) return true;
+        sched_yield();
+        const auto after = Clock::now();
+        if (after - now > kLongYield) look_again_ = after + kRestFromLooking * (after - now);
+        now = after;
+    }
     return false;
-}
-
-/// Where others need the CPU, or us, a connection may be over before we can look; and the kernel's worker, which then
-/// is to tell of its end, may need seconds.
-bool Monitor::can_look() const { return !stop_at_calls_ && !others_wait_ && Clock::now() >= look_again_; }
-
-/// Its port shows as soon as the tracee has its CPU.
-void Monitor::look_while_it_runs(Tracee& tracee) {
-    if (!tracee.under_way || !tracee.under_way->unstopped) return;
-    auto now = Clock::now();
-    const auto until = now + kPortShows;
-    learn([&] {
-        while (!sensor_.look(tracee) && !heard_ && now < until) {
-            now = yield(now);
-            heard_ = has_event();
-        }
-    });
-}
-
-/// Returns when it has the CPU again.
-Monitor::Clock::time_point Monitor::yield(Clock::time_point now) {
-    sched_yield();
-    const auto after = Clock::now();
-    if (after - now > kLongYield) look_again_ = after + kRestFromLooking * (after - now);
-    return after;
 }
 
 void Monitor::take_orders() {
@@ -283,7 +250,6 @@ void Monitor::dispatch(const Event& event) {
     if (status.ended()) return on_end(event.tid, status);
     // A child may stop before its parent's event names it.
     Tracee& tracee = tracee_of(event.tid);
-    learn([&] { sensor_.has_returned(tracee); });
     switch (status.kind()) {
         case WaitStatus::Kind::event_stop:
             return on_event_stop(tracee, status.event());
@@ -348,7 +314,6 @@ void Monitor::on_event_stop(Tracee& tracee, int event) {
             break;
     }
     resume(tracee);
-    look_while_it_runs(tracee);
 }
 
 void Monitor::on_new_child(const Tracee& parent, pid_t child, bool is_process) {
@@ -438,7 +403,7 @@ void Monitor::on_call_stop(Tracee& tracee) {
     if (call->kind == NetCall::Kind::io_uring_setup)
         links_.gc.post(UsesIoUring{tracee.tgid});
     else
-        learn([&] { sensor_.at_entry(tracee, *call, read, can_look()); });
+        learn([&] { sensor_.at_entry(tracee, *call, read); });
 }
 
 void Monitor::on_tracing_call(Tracee& tracee, TracingCall call, std::uint32_t audit_arch) {
@@ -505,8 +470,7 @@ void Monitor::attached_stopped(pid_t tid) { awaited_.erase(tid); }
 
 void Monitor::resume(const Tracee& tracee, int signal) {
     // ESRCH: killed in its stop. Its end will be reported.
-    const bool awaits_exit = tracee.under_way && !tracee.under_way->unstopped;
-    if (stop_at_calls_ || awaits_exit || tracee.hidden_arch != 0)
+    if (stop_at_calls_ || tracee.under_way || tracee.hidden_arch != 0)
         ptrace_calls::go_to_syscall(tracee.tid, signal);
     else
         ptrace_calls::go_on(tracee.tid, signal);

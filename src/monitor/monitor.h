@@ -62,9 +62,6 @@ private:
     bool done() const;
     void wait_for_events();
     bool look_for_events(Clock::time_point now, Clock::time_point until);
-    bool can_look() const;
-    void look_while_it_runs(Tracee& tracee);
-    Clock::time_point yield(Clock::time_point now);
     void take_orders();
     void hold_abroad(const HoldAbroad& hold);
     std::vector<Event> collect_events();
@@ -106,8 +103,6 @@ private:
     int untraced_clones_ = 0;  // under way
     bool strict_seccomp_told_ = false;
     bool released_ = false;
-    bool others_wait_ = false;           // for the events that were collected with this one
-    bool heard_ = false;                 // of an event, before the wait for one
     bool soon_ = false;                  // the last event came at once, and so may the next
     Clock::time_point look_again_;       // until then nobody looks for it: others need the CPU
     std::unordered_set<pid_t> awaited_;  // attached threads that have not shown their first stop

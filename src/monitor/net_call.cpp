@@ -162,10 +162,8 @@ std::string_view to_text(Kind kind) {
     return names[static_cast<std::size_t>(kind)];
 }
 
-namespace {
-
-std::optional<NetCall> decode(std::uint32_t audit_arch, std::uint64_t number,
-                              std::span<const std::uint64_t, 6> arguments, const ReadMemory& read) {
+std::optional<NetCall> decode_net_call(std::uint32_t audit_arch, std::uint64_t number,
+                                       std::span<const std::uint64_t, 6> arguments, const ReadMemory& read) {
     std::optional<Kind> kind;
     bool compat = false;
     switch (audit_arch) {
@@ -191,15 +189,6 @@ std::optional<NetCall> decode(std::uint32_t audit_arch, std::uint64_t number,
     if (!kind) kind = look_up(kEverywhere, number & ~(audit_arch == AUDIT_ARCH_X86_64 ? kX32Bit : 0));
     if (!kind) return std::nullopt;
     return with_arguments(*kind, arguments, compat);
-}
-
-}  // namespace
-
-std::optional<NetCall> decode_net_call(std::uint32_t audit_arch, std::uint64_t number,
-                                       std::span<const std::uint64_t, 6> arguments, const ReadMemory& read) {
-    auto call = decode(audit_arch, number, arguments, read);
-    if (call) call->number = number;
-    return call;
 }
 
 std::optional<CallAddress> read_address(const NetCall& call, const ReadMemory& read) {

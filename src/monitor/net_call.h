@@ -16,7 +16,6 @@ struct NetCall {
     enum class Kind : std::uint8_t { bind, connect, listen, sendto, sendmsg, sendmmsg, pidfd_getfd, io_uring_setup };
 
     Kind kind = Kind::bind;
-    std::uint64_t number = 0;   // as the tracee made it, of its ABI
     int fd = -1;                // the socket's; not of pidfd_getfd and io_uring_setup, which give one
     std::uint64_t pointer = 0;  // bind, connect, sendto: the sockaddr; sendmsg, sendmmsg: the msghdr
     std::uint32_t length = 0;   // of the sockaddr; for sendmmsg the number of messages

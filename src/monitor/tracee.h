@@ -15,13 +15,11 @@
 
 namespace tracedump {
 
-/// A system call that was let go on and whose outcome is yet to be seen.
+/// A system call that was let go on and whose outcome the exit stop will show.
 struct CallUnderWay {
     NetCall::Kind kind = NetCall::Kind::connect;
-    std::uint64_t number = 0;  // see NetCall
     int fd = -1;
-    bool unstopped = false;  // a connect that makes no exit stop: it is looked at while it runs
-    UniqueFd socket;         // borrowed until the exit stop, whatever other threads do to the descriptor
+    UniqueFd socket;  // borrowed for as long as the call has it, whatever other threads do to the descriptor
     SocketCookie cookie = 0;
     Timestamp began = kAlways;
     std::shared_ptr<PortRegistry> registry;  // of the socket's network
@@ -34,10 +32,10 @@ struct CallUnderWay {
 
 struct Tracee {
     pid_t tid = 0;
-    pid_t tgid = 0;  // 0 until its parent's event, or its first call, tells
-    UniqueFd pidfd;  // opened at the first look at a socket
-    std::optional<CallUnderWay> under_way;
-    bool stopped = false;  // the process was stopped, and its SIGCONT is yet to be delivered
+    pid_t tgid = 0;                         // 0 until its parent's event, or its first call, tells
+    UniqueFd pidfd;                         // opened at the first look at a socket
+    std::optional<CallUnderWay> under_way;  // an exit stop is wanted
+    bool stopped = false;                   // the process was stopped, and its SIGCONT is yet to be delivered
     Restart last_restart;
     bool interrupted = false;       // by us, to begin tracing it; its next stop is that one
     std::uint32_t hidden_arch = 0;  // the ABI of a clone whose CLONE_UNTRACED is hidden, and yet to be put back

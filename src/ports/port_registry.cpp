@@ -115,7 +115,7 @@ std::uint64_t PortRegistry::open_bind_window(const SocketInfo& socket, Timestamp
     return window;
 }
 
-bool PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
+void PortRegistry::close_window(std::uint64_t window, const std::optional<SocketInfo>& socket) {
     std::lock_guard lock(mutex_);
     if (const auto bind = binds_.find(window); bind != binds_.end()) {
         const Claim was = bind->second;
@@ -127,34 +127,12 @@ bool PortRegistry::close_window(std::uint64_t window, const std::optional<Socket
         const auto& pending = current_.pending();
         const auto open =
             std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
-        if (open == pending.end()) return false;
-        close_pending_locked(*open, socket);
+        if (open == pending.end()) return;
+        const PendingRemote was = *open;
+        current_.remove_pending(window);
+        if (socket) claim_locked(*socket, was.opened);
+        filter_->dismiss(was.remote);  // now that its port passes
     }
-    publish_locked();
-    return true;
-}
-
-bool PortRegistry::is_open(std::uint64_t window) const {
-    std::lock_guard lock(mutex_);
-    const auto& pending = current_.pending();
-    return std::any_of(pending.begin(), pending.end(), [&](const auto& p) { return p.window == window; });
-}
-
-void PortRegistry::close_pending_locked(PendingRemote pending, const std::optional<SocketInfo>& socket) {
-    current_.remove_pending(pending.window);
-    if (socket) claim_locked(*socket, pending.opened);
-    filter_->dismiss(pending.remote);  // now that its port passes
-}
-
-void PortRegistry::settle_window(const SocketInfo& socket) {
-    std::lock_guard lock(mutex_);
-    const auto& pending = current_.pending();
-    const auto open =
-        std::find_if(pending.begin(), pending.end(), [&](const auto& p) { return p.cookie == socket.cookie; });
-    if (open == pending.end()) return;
-    SocketInfo connected = socket;
-    if (!connected.remote) connected.remote = open->remote;
-    close_pending_locked(*open, connected);
     publish_locked();
 }
 

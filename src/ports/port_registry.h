@@ -60,22 +60,11 @@ public:
     std::uint64_t open_bind_window(const SocketInfo& socket, Timestamp opened);
 
     /// The window's socket turned out to be `socket` (its claim reaches back to the window's opening; port 0: the
-    /// call failed without one), or is not to be known. A window that is closed already is ignored, and that told.
-    bool close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
+    /// call failed without one), or is not to be known. A window that is closed already is ignored.
+    void close_window(std::uint64_t window, const std::optional<SocketInfo>& socket);
 
     /// Whether TCP sockets were claimed that hooks have not reported, ever: no hook will tell their end.
     bool has_found_tcp() const { return found_tcp_; }
-
-    /// Whether a connect's window is open.
-    bool is_open(std::uint64_t window) const;
-
-    /// If a connect's window is open for this socket: it turned out to be this, which is not known to whoever opened
-    /// it.
-    void settle_window(const SocketInfo& socket);
-
-    /// Whether the end of each socket is told here at once, by its cookie and with its ports, whoever had it.
-    void expect_deaths() { deaths_expected_ = true; }
-    bool expects_deaths() const { return deaths_expected_; }
 
     /// These sockets are gone since `death`. Their claims stay for packets up to then; those that were released before
     /// send until then. Unknown cookies are ignored.
@@ -109,7 +98,6 @@ private:
     void publish_locked();
     void tell_changes_locked();
     bool claim_locked(SocketInfo socket, Timestamp birth);
-    void close_pending_locked(PendingRemote pending, const std::optional<SocketInfo>& socket);
     void note_found_locked(const SocketInfo& socket);
     bool retire_locked(SocketCookie cookie, Timestamp death);
     bool release_locked(SocketCookie cookie, Timestamp death);
@@ -131,7 +119,6 @@ private:
 
     const std::shared_ptr<PortFilter> filter_;
     const Timestamp memory_;
-    std::atomic<bool> deaths_expected_{false};
     std::atomic<bool> found_tcp_{false};
 
     mutable std::mutex mutex_;  // guards all below

@@ -129,19 +129,14 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
     return info;
 }
 
-std::uint16_t local_port(const UniqueFd& socket) {
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
-    return endpoint_of(address, length).value_or(Endpoint()).port;
-}
-
 bool choose_udp_port(const UniqueFd& socket, SocketInfo& info) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
     if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return false;
-    info.local.port = local_port(socket);
+    length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
+    info.local.port = endpoint_of(address, length).value_or(info.local).port;
     return info.local.port != 0;
 }
 

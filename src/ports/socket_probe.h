@@ -33,10 +33,6 @@ std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const Socket
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);
 
-/// The port that it has: 0 if none, or if it is no IP socket. The one thing to ask of a socket that is asked again and
-/// again.
-std::uint16_t local_port(const UniqueFd& socket);
-
 /// Gives an unbound UDP socket its ephemeral port, exactly as the kernel does at the start of sendto and connect: the
 /// address it has so far, port 0 (inet_autobind in net/ipv4/af_inet.c). Never call it for TCP: bind would take the
 /// port away from connections to other remotes. Brings `info` up to date; false if there was no port to be had, as the

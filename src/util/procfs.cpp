@@ -31,15 +31,6 @@ void for_each_numbered_entry(const std::string& path, Visit visit) {
     }
 }
 
-/// That the text begins with.
-std::optional<long> number_in(const std::optional<std::string>& text) {
-    if (!text) return std::nullopt;
-    long number = 0;
-    const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (error != std::errc{}) return std::nullopt;
-    return number;
-}
-
 }  // namespace
 
 std::optional<std::string> ProcFs::read(const std::string& path) const {
@@ -59,11 +50,12 @@ std::optional<std::string> ProcFs::status_field(pid_t pid, const std::string& na
 }
 
 std::optional<long> ProcFs::status_number(pid_t pid, const std::string& name) const {
-    return number_in(status_field(pid, name));
-}
-
-std::optional<long> ProcFs::waits_in_call(pid_t pid, pid_t tid) const {
-    return number_in(read(fmt::format("{}/task/{}/syscall", pid, tid)));
+    const auto text = status_field(pid, name);
+    if (!text) return std::nullopt;
+    long number = 0;
+    const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (error != std::errc{}) return std::nullopt;
+    return number;
 }
 
 bool ProcFs::exists(pid_t pid) const { return access(fmt::format("{}/{}", root_, pid).c_str(), F_OK) == 0; }

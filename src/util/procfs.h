@@ -26,10 +26,6 @@ public:
     /// The threads of a process, the leader included.
     std::vector<pid_t> threads(pid_t pid) const;
 
-    /// The number of the system call in which thread `tid` of process `pid` sleeps; nothing if it runs, or waits for a
-    /// CPU.
-    std::optional<long> waits_in_call(pid_t pid, pid_t tid) const;
-
     struct Descriptor {
         enum class Kind : std::uint8_t { socket, io_uring };
         int fd = -1;

@@ -211,9 +211,8 @@ def sockets_replaced_before_they_connect(lab):
         assert len(missing) < 1800, "nothing was captured"
 
 
-def connections_that_are_over_before_anyone_looks(lab):
-    """The application has a CPU ahead of its tracer, which so can look at a socket only when another is in its place: its
-    death tells the port, or where it went."""
+def application_that_has_the_cpu_first(lab):
+    """Whatever it does between two stops, it does before its tracer can do anything."""
     echo_server(lab, lab.far)
     truth = lab.truth()
     here = os.sched_getaffinity(0)
@@ -555,7 +554,7 @@ s.close()
 
 main(storm_over_the_wire, storm_on_the_loopback, port_that_a_stranger_has, address_changed_under_the_call,
      socket_replaced_while_it_connects, sockets_replaced_before_they_connect,
-     connections_that_are_over_before_anyone_looks, slow_connect, same_port_other_owner,
+     application_that_has_the_cpu_first, slow_connect, same_port_other_owner,
      same_ephemeral_port_other_remote, after_the_process_is_gone, listener_gone_connection_stays,
      many_bound_ports, answers_after_a_reset, time_wait_reused_by_a_stranger, udp_port_taken_over,
      udp_port_shared_with_a_stranger, datagram_that_waits_for_its_neighbour, syn_that_waits_for_its_neighbour)

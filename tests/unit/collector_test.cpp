@@ -360,30 +360,6 @@ TEST_F(CollectorTest, ATableThatCannotBeReadRetiresNothing) {
     EXPECT_FALSE(alive(2));
 }
 
-TEST_F(CollectorTest, AConnectionThatWasOverAtOnceIsKnownByItsDeath) {
-    registry_.open_window(2, Transport::tcp, *kConnection.remote, 10);
-    registry_.open_window(7, Transport::tcp, *kConnection.remote, 10);
-    dies(test::tcp(9, "192.0.2.1:4001", "192.0.2.2:80"), 40);  // a stranger's
-    dies(test::tcp(7, "*:0"), 50);                             // it failed without a port
-    dies(kConnection, 50);
-    EXPECT_TRUE(registry_.snapshot().load()->pending().empty());
-    EXPECT_FALSE(alive(2));
-    EXPECT_EQ(death_of(2, 4000), 50);
-    EXPECT_EQ(registry_.snapshot().load()->claims(4000)[0].birth, 10);
-    EXPECT_EQ(registry_.totals().sockets, 1U);
-}
-
-TEST_F(CollectorTest, TheTailWaitsForConnectionsThatAreYetToBeHeardOf) {
-    const auto window = registry_.open_window(2, Transport::tcp, *kConnection.remote, 10);
-    EXPECT_FALSE(collector_.tail_settled());
-    list(kConnection, SocketState::fin_wait1);
-    EXPECT_FALSE(collector_.tail_settled());
-    EXPECT_TRUE(alive(2));
-    EXPECT_FALSE(registry_.close_window(window, std::nullopt));
-    table_.rows.clear();
-    EXPECT_TRUE(collector_.tail_settled());
-}
-
 TEST_F(CollectorTest, TheTailIsSettledWhenNoConnectionOfOursIsClosing) {
     registry_.claim(kConnection, 10);
     EXPECT_TRUE(collector_.tail_settled());
