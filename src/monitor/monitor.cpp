@@ -250,6 +250,7 @@ void Monitor::dispatch(const Event& event) {
     if (status.ended()) return on_end(event.tid, status);
     // A child may stop before its parent's event names it.
     Tracee& tracee = tracee_of(event.tid);
+    follower_.on_stop(event.tid);
     switch (status.kind()) {
         case WaitStatus::Kind::event_stop:
             return on_event_stop(tracee, status.event());

@@ -17,6 +17,7 @@
 #include "messages/monitor_order.h"
 #include "messages/session_event.h"
 #include "monitor/call_sensor.h"
+#include "monitor/cpu_follower.h"
 #include "monitor/launch.h"
 #include "monitor/tracee.h"
 #include "monitor/tracing_call.h"
@@ -91,6 +92,7 @@ private:
     Links links_;
     Targets targets_;
     CallSensor sensor_;
+    CpuFollower follower_;
     std::unordered_map<pid_t, Tracee> tracees_;  // by tid
     std::unordered_set<pid_t> processes_;        // traced now, by tgid
     std::unordered_set<pid_t> ended_early_;      // came and went, or only went, before their parent's event named them

@@ -60,6 +60,20 @@ std::optional<long> ProcFs::status_number(pid_t pid, const std::string& name) co
 
 bool ProcFs::exists(pid_t pid) const { return access(fmt::format("{}/{}", root_, pid).c_str(), F_OK) == 0; }
 
+std::optional<int> ProcFs::last_cpu(pid_t tid) const {
+    const auto stat = read(fmt::format("{}/stat", tid));
+    if (!stat) return std::nullopt;
+    // "PID (COMMAND) STATE ...": what the command is called may have anything in it.
+    constexpr int kState = 3, kProcessor = 39;
+    std::size_t at = stat->rfind(')');
+    for (int field = kState; field <= kProcessor && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
+    if (at == std::string::npos) return std::nullopt;
+    int cpu = 0;
+    const auto [stop, error] = std::from_chars(stat->data() + at + 1, stat->data() + stat->size(), cpu);
+    if (error != std::errc{}) return std::nullopt;
+    return cpu;
+}
+
 std::vector<pid_t> ProcFs::threads(pid_t pid) const {
     std::vector<pid_t> threads;
     for_each_numbered_entry(fmt::format("{}/{}/task", root_, pid),

@@ -23,6 +23,9 @@ public:
 
     bool exists(pid_t pid) const;
 
+    /// The CPU on which a thread runs, or ran last.
+    std::optional<int> last_cpu(pid_t tid) const;
+
     /// The threads of a process, the leader included.
     std::vector<pid_t> threads(pid_t pid) const;
 

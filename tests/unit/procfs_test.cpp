@@ -36,6 +36,18 @@ TEST(ProcFs, KnowsWhichProcessesExist) {
     EXPECT_FALSE(proc.exists(8));
 }
 
+TEST(ProcFs, KnowsOnWhichCpuAThreadRan) {
+    test::TempFolder folder;
+    std::string fields;
+    for (int field = 4; field <= 52; ++field) fields += " " + std::to_string(100 + field);
+    folder.write("7/stat", "7 (a) b (c) S" + fields + "\n");
+    folder.write("8/stat", "8 (cut) S 1 2 3");
+    folder.write("9/stat", "");
+    const ProcFs proc(folder.path());
+    EXPECT_EQ(proc.last_cpu(7), 139);
+    for (const pid_t pid : {8, 9, 10}) EXPECT_FALSE(proc.last_cpu(pid)) << pid;
+}
+
 TEST(ProcFs, ListsThreads) {
     test::TempFolder folder;
     folder.write("7/task/7/comm", "");
