@@ -149,7 +149,7 @@ CallUnderWay& CallSensor::await_exit(Tracee& tracee, Entry& entry) {
     under_way.kind = entry.call.kind;
     under_way.fd = entry.call.fd;
     under_way.socket = std::move(entry.borrowed);
-    under_way.cookie = entry.socket.cookie;
+    under_way.asked = entry.socket;
     under_way.began = realtime_now();
     under_way.registry = entry.registry;
     return tracee.under_way.emplace(std::move(under_way));
@@ -189,30 +189,29 @@ void CallSensor::at_exit(Tracee& tracee, std::int64_t result) {
         const int given = static_cast<int>(result);
         if (result >= 0) adopt(tracee, std::span(&given, 1));
     } else {
-        auto info = look_in_its_place(tracee);
-        if (!tracee.under_way->settled) {
-            if (!info) info = inspect_socket(tracee.under_way->socket);
-            if (!info) return abandon(tracee);
-            settle(tracee, *info);
+        CallUnderWay& call = *tracee.under_way;
+        look_in_its_place(tracee);
+        if (!call.settled) {
+            SocketInfo info = call.asked;
+            if (!look_again(call.socket, info)) return abandon(tracee);
+            settle(tracee, info);
         }
     }
     tracee.under_way.reset();
 }
 
 /// Between our look at the descriptor and the kernel's, another thread may have put another socket there (dup2, or
-/// close and open): then that is the one that was connected or bound. Tells about ours, if it is still there.
-std::optional<SocketInfo> CallSensor::look_in_its_place(Tracee& tracee) {
+/// close and open): then that is the one that was connected or bound.
+void CallSensor::look_in_its_place(Tracee& tracee) {
     const CallUnderWay& call = *tracee.under_way;
     const UniqueFd socket = borrow(tracee, call.fd);
-    if (!socket) return std::nullopt;
+    if (!socket || has_cookie(socket, call.asked.cookie)) return;
     auto info = inspect_socket(socket);
-    if (!info || info->cookie == call.cookie) return info;
-    if (info->local.port == 0) return std::nullopt;
+    if (!info || info->cookie == call.asked.cookie || info->local.port == 0) return;
     const auto registry = networks_.of(network_of_socket(socket.get()), socket.get());
-    if (!registry || registry->find(info->cookie)) return std::nullopt;
+    if (!registry || registry->find(info->cookie)) return;
     if (info->transport == Transport::tcp && !info->remote) info->remote = call.remote;
     registry->claim(*info, call.began);
-    return std::nullopt;
 }
 
 void CallSensor::abandon(Tracee& tracee) {
@@ -270,9 +269,10 @@ void CallSensor::ask_again(Clock::time_point now) {
         ++entry;  // settle() takes the current one out
         if (blocked.next > now) continue;
         Tracee& tracee = *blocked.tracee;
-        const auto info = inspect_socket(tracee.under_way->socket);
-        if (info && info->local.port != 0 && info->local.port != tracee.under_way->stale_port) {
-            settle(tracee, *info);
+        SocketInfo info = tracee.under_way->asked;
+        if (look_again(tracee.under_way->socket, info) && info.local.port != 0 &&
+            info.local.port != tracee.under_way->stale_port) {
+            settle(tracee, info);
         } else {
             blocked.pause = std::min(blocked.pause * 2, kLongestPause);
             blocked.next = now + blocked.pause;

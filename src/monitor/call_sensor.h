@@ -71,7 +71,7 @@ private:
     static CallUnderWay& await_exit(Tracee& tracee, Entry& entry);
     void await_port(Tracee& tracee, Entry& entry, const Endpoint& remote);
     void ask_soon(Tracee& tracee);
-    std::optional<SocketInfo> look_in_its_place(Tracee& tracee);
+    void look_in_its_place(Tracee& tracee);
     void settle(Tracee& tracee, SocketInfo info);
 
     Networks& networks_;

@@ -19,8 +19,8 @@ namespace tracedump {
 struct CallUnderWay {
     NetCall::Kind kind = NetCall::Kind::connect;
     int fd = -1;
-    UniqueFd socket;  // borrowed for as long as the call has it, whatever other threads do to the descriptor
-    SocketCookie cookie = 0;
+    UniqueFd socket;   // borrowed for as long as the call has it, whatever other threads do to the descriptor
+    SocketInfo asked;  // what it was at the entry
     Timestamp began = kAlways;
     std::shared_ptr<PortRegistry> registry;  // of the socket's network
     std::optional<std::uint64_t> window;     // of a connect whose port was not known at entry, or of a bind

@@ -91,16 +91,15 @@ std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const Socket
     return found;
 }
 
+bool has_cookie(const UniqueFd& socket, SocketCookie cookie) {
+    SocketCookie own = 0;
+    return get_option(socket.get(), SOL_SOCKET, SO_COOKIE, own) && own == cookie;
+}
+
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return std::nullopt;
-    const auto local = endpoint_of(address, length);
-    if (!local) return std::nullopt;
     const auto kind = kind_of(socket.get());
     if (!kind) return std::nullopt;
     SocketInfo info;
-    info.local = *local;
     info.transport = kind->transport;
     info.multipath = kind->multipath;
     if (info.multipath) {
@@ -112,6 +111,17 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
     } else if (!get_option(socket.get(), SOL_SOCKET, SO_COOKIE, info.cookie)) {
         return std::nullopt;
     }
+    if (!look_again(socket, info)) return std::nullopt;
+    return info;
+}
+
+bool look_again(const UniqueFd& socket, SocketInfo& info) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
+    const auto local = endpoint_of(address, length);
+    if (!local) return false;
+    info.local = *local;
 
     if (address.ss_family == AF_INET6 && local->address.is_wildcard()) {
         int only_v6 = 0;
@@ -123,10 +133,11 @@ std::optional<SocketInfo> inspect_socket(const UniqueFd& socket) {
 
     // A connected UDP socket may still send elsewhere (sendto), so its port stays open to all remotes.
     length = sizeof address;
+    info.remote.reset();
     if (info.transport == Transport::tcp && local->port != 0 &&
         getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0)
         info.remote = endpoint_of(address, length);
-    return info;
+    return true;
 }
 
 bool choose_udp_port(const UniqueFd& socket, SocketInfo& info) {

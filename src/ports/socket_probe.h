@@ -33,6 +33,12 @@ std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const Socket
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);
 
+/// Whether it is this one, of which only Multipath TCP sockets may seem not to be.
+bool has_cookie(const UniqueFd& socket, SocketCookie cookie);
+
+/// Where a socket that was looked at before is bound and connected to now. False if it does not tell.
+bool look_again(const UniqueFd& socket, SocketInfo& info);
+
 /// Gives an unbound UDP socket its ephemeral port, exactly as the kernel does at the start of sendto and connect: the
 /// address it has so far, port 0 (inet_autobind in net/ipv4/af_inet.c). Never call it for TCP: bind would take the
 /// port away from connections to other remotes. Brings `info` up to date; false if there was no port to be had, as the
