@@ -186,6 +186,7 @@ void Monitor::wait_for_events() {
     if (const auto question = sensor_.next_question(); question && learning_) until = std::min(until, *question);
     if (awaited_until_) until = std::min(until, *awaited_until_);
     if (soon_ && began > look_again_ && look_for_events(began, std::min(until, began + kSoon))) return;
+    follower_.let_go();
     const auto left = std::max(until - Clock::now(), Clock::duration::zero());
     const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
     const timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
@@ -250,7 +251,6 @@ void Monitor::dispatch(const Event& event) {
     if (status.ended()) return on_end(event.tid, status);
     // A child may stop before its parent's event names it.
     Tracee& tracee = tracee_of(event.tid);
-    follower_.on_stop(event.tid);
     switch (status.kind()) {
         case WaitStatus::Kind::event_stop:
             return on_event_stop(tracee, status.event());
@@ -372,6 +372,7 @@ void Monitor::on_exec(Tracee& tracee) {
 }
 
 void Monitor::on_call_stop(Tracee& tracee) {
+    follower_.on_stop(tracee.tid);
     __ptrace_syscall_info info{};
     if (ptrace_calls::syscall_info(tracee.tid, info) != 0) return;
     if (tracee.tgid == 0) name(tracee, tgid_of(tracee.tid).value_or(tracee.tid), 0);

@@ -47,6 +47,14 @@ protected:
         for (int i = 0; i < times; ++i) follower_.on_stop(tid);
     }
 
+    /// Stops again and again until the follower is there; a pause in between, on a busy machine, has it begin anew.
+    void follow_child_to(int cpu) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (cpus_of(0) != std::vector{cpu} && std::chrono::steady_clock::now() < deadline)
+            stops(child_, CpuFollower::kStopsInARow);
+        ASSERT_EQ(cpus_of(0), std::vector{cpu});
+    }
+
     /// Makes the child run there.
     void move_child(int cpu) {
         ASSERT_TRUE(bind_to(child_, cpu));
@@ -74,8 +82,7 @@ TEST_F(CpuFollowerTest, GoesWhereATraceeIsThatStopsAgainAndAgain) {
     on_own_thread([this] {
         for (const int cpu : {all_[0], all_[1], all_[0]}) {
             move_child(cpu);
-            stops(child_, CpuFollower::kStopsInARow);
-            EXPECT_EQ(cpus_of(0), std::vector{cpu});
+            follow_child_to(cpu);
         }
         EXPECT_EQ(cpus_of(child_), std::vector{all_[0]});
     });
@@ -88,10 +95,55 @@ TEST_F(CpuFollowerTest, FollowsNobodyWhereSeveralStop) {
             stops(getpid(), 1);
         }
         EXPECT_EQ(cpus_of(0), all_);
-        stops(child_, CpuFollower::kStopsInARow);
-        EXPECT_EQ(cpus_of(0).size(), 1U);
+        move_child(all_[0]);
+        follow_child_to(all_[0]);
         stops(getpid(), 1);
         EXPECT_EQ(cpus_of(0), all_);
+    });
+}
+
+TEST_F(CpuFollowerTest, LetsGoWhenItIsTold) {
+    on_own_thread([this] {
+        move_child(all_[0]);
+        follow_child_to(all_[0]);
+        follower_.let_go();
+        EXPECT_EQ(cpus_of(0), all_);
+        follow_child_to(all_[0]);
+    });
+}
+
+TEST_F(CpuFollowerTest, DoesNotFollowWhoStopsNowAndThen) {
+    on_own_thread([this] {
+        for (int i = 0; i < 2 * CpuFollower::kStopsInARow; ++i) {
+            stops(child_, 1);
+            std::this_thread::sleep_for(CpuFollower::kSoon + std::chrono::microseconds(100));
+        }
+        EXPECT_EQ(cpus_of(0), all_);
+    });
+}
+
+TEST_F(CpuFollowerTest, DoesNotShareACpuWithRealTime) {
+    on_own_thread([this] {
+        move_child(all_[0]);
+        follow_child_to(all_[0]);
+        const sched_param urgent{.sched_priority = 1};
+        if (sched_setscheduler(child_, SCHED_FIFO, &urgent) != 0) GTEST_SKIP() << "no real-time policy here";
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (cpus_of(0) != all_ && std::chrono::steady_clock::now() < deadline)
+            stops(child_, CpuFollower::kStopsInARow);
+        EXPECT_EQ(cpus_of(0), all_);
+        stops(child_, 4 * CpuFollower::kStopsInARow);
+        EXPECT_EQ(cpus_of(0), all_);
+    });
+}
+
+TEST_F(CpuFollowerTest, LeavesAloneWhatSomebodyElseHasSet) {
+    on_own_thread([this] {
+        move_child(all_[0]);
+        follow_child_to(all_[0]);
+        ASSERT_TRUE(bind_to(0, all_[1]));
+        follower_.let_go();
+        EXPECT_EQ(cpus_of(0), std::vector{all_[1]});
     });
 }
 
@@ -100,6 +152,10 @@ TEST_F(CpuFollowerTest, StaysOnTheCpusThatItMayUse) {
         move_child(all_[1]);
         ASSERT_TRUE(bind_to(0, all_[0]));
         stops(child_, 2 * CpuFollower::kStopsInARow);
+        EXPECT_EQ(cpus_of(0), std::vector{all_[0]});
+        move_child(all_[0]);
+        stops(child_, CpuFollower::kStopsInARow);
+        follower_.let_go();
         EXPECT_EQ(cpus_of(0), std::vector{all_[0]});
     });
 }
