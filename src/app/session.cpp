@@ -109,13 +109,14 @@ SessionResult Session::run() {
     capture_thread_.join();
     gc_inbox_.post(StopCollecting{});
     gc_thread_.join();
-    const Totals judged = totals();
-    writer_queue_.push(StopWriting{judged.received, judged.dropped});
+    writer_queue_.push(StopWriting{drained_.received, drained_.dropped, drained_at_});
     writer_thread_.join();
     // What the writer had to say last.
     while (const auto event = inbox_.take())
         if (const auto* failed = std::get_if<ThreadFailed>(&*event)) on(*failed);
-    if (began_) result_.summary = final_lines(totals());
+    drained_.captured = writer_counters_.written;
+    drained_.unwritten = writer_counters_.lost;
+    if (began_) result_.summary = final_lines(drained_);
     return std::move(result_);
 }
 
@@ -261,7 +262,12 @@ void Session::on(const NetworkIdle& event) { networks_.leave(event.network, *new
 
 void Session::on(const NetworkLeft& event) { networks_.left(event.network); }
 
-void Session::on(const CaptureDrained&) { phase_ = Phase::over; }
+/// What the application goes on to send is not counted.
+void Session::on(const CaptureDrained&) {
+    phase_ = Phase::over;
+    drained_ = totals();
+    drained_at_ = realtime_now();
+}
 
 Totals Session::totals() {
     news_->catch_up();

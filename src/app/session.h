@@ -97,6 +97,8 @@ private:
     bool failed_ = false;      // a thread gave up: the status is ours
     int first_ending_signal_ = 0;
     Clock::time_point first_ending_time_;
+    Totals drained_;  // as of then, but for what the writer had still to write
+    Timestamp drained_at_ = 0;
     SessionResult result_;
 };
 

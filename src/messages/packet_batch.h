@@ -1,5 +1,5 @@
 // What flows from capture to writer: packets that still lie in the ring. The batch owns its ring block: when the
-// writer lets go of it, the block goes back to the kernel. The queue is bounded by the number of blocks in the ring.
+// writer lets go of it, the block goes back to the kernel. The queue holds as many messages as a ring has blocks.
 #pragma once
 
 #include <oneapi/tbb/concurrent_queue.h>
@@ -73,7 +73,7 @@ public:
     ~BlockLease() { give_back(); }
 
     void give_back() {
-        // release: our last reads of the block happen before the kernel may write to it again.
+        // release: our last reads and writes of the block happen before the kernel may write to it again.
         if (!memory_.empty()) {
             auto* status = reinterpret_cast<std::uint32_t*>(memory_.data() + kStatusOffset);
             std::atomic_ref(*status).store(given_back_, std::memory_order_release);
@@ -106,6 +106,7 @@ struct Lull {};
 struct StopWriting {
     std::uint64_t received = 0;  // by the kernel's filter
     std::uint64_t dropped = 0;   // of those, for want of room in the ring
+    Timestamp ended = 0;         // when the last of them was judged
 };
 
 using WriterMessage = std::variant<PacketBatch, Lull, StopWriting>;

@@ -89,7 +89,7 @@ void Writer::finish(const StopWriting& stop) {
     flush();
     if (failed_) return;
     const CaptureStatistics statistics{.began = began_,
-                                       .ended = realtime_now(),
+                                       .ended = stop.ended,
                                        .received = stop.received,
                                        .dropped = stop.dropped,
                                        .written = links_.counters.written};

@@ -147,6 +147,24 @@ def readers_agree(lab):
     expect_same(wanted, pcap.transport(pcap.read(classic)))
 
 
+def expect_statistics(traced):
+    """The last block says what the summary says. Returns how many packets were received, and dropped."""
+    said = [int(number) for number in re.findall(r"^(\d+) packets", traced.stderr(), re.MULTILINE)]
+    kind, body = blocks(traced.file)[-1]
+    expect_equal(kind, pcap.PCAPNG_STATISTICS, "the last block's type")
+    options, position = {}, 12
+    while position < len(body):
+        code, length = struct.unpack_from("=HH", body, position)
+        options[code] = body[position + 4:position + 4 + length]
+        position += 4 + (length + 3) // 4 * 4
+    captured, received, dropped = (struct.unpack("=Q", options[code])[0] for code in (8, 6, 7))
+    expect_equal([captured, received, dropped], said, "captured, received and dropped")
+    began, ended = (high << 32 | low for high, low in (struct.unpack("=II", options[code]) for code in (2, 3)))
+    times = [p.time for p in traced.packets()]
+    assert began / 1e9 <= times[0] and times[-1] <= ended / 1e9, (began, times[0], times[-1], ended)
+    return received, dropped
+
+
 def statistics_are_those_of_the_summary(lab):
     """With a ring that overflows, so that there is something to tell."""
     with sink(lab):
@@ -157,21 +175,20 @@ def statistics_are_those_of_the_summary(lab):
         traced.process.signal(signal.SIGCONT)
         traced.go_on(to_the_end=True)
         expect_equal(traced.process.wait(), 0, "status")
-    said = [int(number) for number in re.findall(r"^(\d+) packets", traced.process.stderr(), re.MULTILINE)]
-    kind, body = blocks(traced.process.file)[-1]
-    expect_equal(kind, pcap.PCAPNG_STATISTICS, "the last block's type")
-    options, position = {}, 12
-    while position < len(body):
-        code, length = struct.unpack_from("=HH", body, position)
-        options[code] = body[position + 4:position + 4 + length]
-        position += 4 + (length + 3) // 4 * 4
-    captured, received, dropped = (struct.unpack("=Q", options[code])[0] for code in (8, 6, 7))
-    expect_equal([captured, received, dropped], said, "captured, received and dropped")
+    received, dropped = expect_statistics(traced.process)
     assert dropped > 0, "nothing was lost: the test shows nothing"
-    began, ended = (high << 32 | low for high, low in (struct.unpack("=II", options[code]) for code in (2, 3)))
-    times = [p.time for p in traced.process.packets()]
-    assert began / 1e9 <= times[0] and times[-1] <= ended / 1e9, (began, times[0], times[-1], ended)
     expect_equal(len(truth.packets()), received, "packets of the application")
+
+
+def statistics_while_the_application_goes_on(lab):
+    """What it sends after the end is in neither."""
+    with sink(lab):
+        sender = Scripted(lab.start, FLOOD + "step()\nwhile True: flood()\n")
+        traced = lab.attach(sender.process, options=[PCAPNG])
+        sender.go_on(to_the_end=True)
+        wait_for("packets", lambda: traced.file.stat().st_size > 4 << 20)
+        traced.end()
+    expect_statistics(traced)
 
 
 def headers_alone(lab):
@@ -192,11 +209,12 @@ def a_pipe_gets_packets_alone(lab):
         truth = lab.truth(largest=2000)
         out = lab.folder / "read"
         script = "import socket\n" + FLOOD + "flood()\n"
-        lab.run(["bash", "-o", "pipefail", "-c", '"$@" | cat > ' + str(out), "bash", *TRACEDUMP, PCAPNG, "-w", "-", "--",
-                 sys.executable, "-c", script])
+        command = [*TRACEDUMP, PCAPNG, "-w", "-", "--", sys.executable, "-c", script]
+        lab.run(["bash", "-o", "pipefail", "-c", f'"$@" | cat > {out}', "bash", *command])
     expect_same(truth.packets(), pcap.transport(pcap.read(out)))
     expect_equal(count_fillers(out), 0, "fillers")
 
 
-main(written_from_the_ring, nothing_of_strangers_between, strangers_hold_nothing_up, readers_agree, statistics_are_those_of_the_summary,
-     headers_alone, a_pipe_gets_packets_alone)
+main(written_from_the_ring, nothing_of_strangers_between, strangers_hold_nothing_up, readers_agree,
+     statistics_are_those_of_the_summary, statistics_while_the_application_goes_on, headers_alone,
+     a_pipe_gets_packets_alone)
