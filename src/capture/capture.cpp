@@ -21,6 +21,9 @@ constexpr Timestamp kQueueLatency = 5 * kNanosPerMilli;
 // two periods.
 constexpr Timestamp kRetireLatency = 2 * PacketRing::kRetireMillis * kNanosPerMilli;
 
+// The block after a full one is handed over by then, if it has packets.
+constexpr std::chrono::milliseconds kLull{PacketRing::kRetireMillis};
+
 constexpr Timestamp kRingLatency = kQueueLatency + kRetireLatency;
 
 // How far behind the ring's latency "all judged" is told, for timestamps that a clock step or a stall moved.
@@ -114,7 +117,6 @@ void Capture::take_block(Source& source, RingBlock block) {
     });
     links_.counters.foreign.fetch_add(source.fragments.take_given_up(), std::memory_order_relaxed);
     if (latest != kAlways) source.judged_until = latest - kRingLatency - kJudgementMargin;
-    if (batch.packets.empty()) tell_lull();
     hand_over(std::move(batch));
 }
 
@@ -122,12 +124,15 @@ void Capture::take_block(Source& source, RingBlock block) {
 void Capture::hand_over(PacketBatch batch) {
     if (batch.packets.empty()) return;
     links_.counters.ours.fetch_add(batch.packets.size(), std::memory_order_relaxed);
-    writer_waits_ = batch.more_follows;
+    writer_waits_until_.reset();
+    if (batch.more_follows) writer_waits_until_ = Clock::now() + kLull;
     links_.writer.push(WriterMessage(std::move(batch)));
 }
 
-void Capture::tell_lull() {
-    if (std::exchange(writer_waits_, false)) links_.writer.push(Lull{});
+void Capture::tell_lull_if_due() {
+    if (!writer_waits_until_ || Clock::now() < *writer_waits_until_) return;
+    writer_waits_until_.reset();
+    links_.writer.push(Lull{});
 }
 
 /// Whether all that has arrived before the order to leave was walked, as of `now`, when the ring had no block for us.
@@ -207,17 +212,15 @@ void Capture::wait_for_blocks() {
         const Timestamp left = std::max<Timestamp>(next - now, 0);
         patience = std::min(patience, static_cast<int>(left / kNanosPerMilli) + 1);
     }
-    if (writer_waits_) patience = std::min(patience, static_cast<int>(PacketRing::kRetireMillis));
-    if (poll(ready.data(), ready.size(), patience) == 0) tell_lull();
+    if (writer_waits_until_) patience = std::min(patience, static_cast<int>(kLull.count()));
+    poll(ready.data(), ready.size(), patience);
     // A socket is readable as long as its last block is out, with the writer too: then only time brings another.
     constexpr int kBusyWriterMillis = 2;
     const bool rings =
         std::any_of(ready.begin() + first_ring, ready.end(), [](const pollfd& p) { return p.revents != 0; });
-    if (rings &&
-        std::none_of(sources_.begin(), sources_.end(),
-                     [](const Source& source) { return source.watched.ring->block_ready(); }) &&
-        poll(ready.data(), 1, kBusyWriterMillis) == 0)
-        tell_lull();
+    if (rings && std::none_of(sources_.begin(), sources_.end(),
+                              [](const Source& source) { return source.watched.ring->block_ready(); }))
+        poll(ready.data(), 1, kBusyWriterMillis);
 }
 
 void Capture::run() {
@@ -225,6 +228,7 @@ void Capture::run() {
         take_messages();
         bool busy = false;
         for (Source& source : sources_) busy |= serve(source);
+        tell_lull_if_due();
         forget_left();
         tell_judged();
         if (draining_ && sources_.empty()) break;

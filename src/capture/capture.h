@@ -63,6 +63,8 @@ public:
     void run();
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     /// One network: where its packets come from, and what must be remembered to judge them.
     struct Source {
         Source(WatchRing watch, std::uint32_t serial_number, bool icmp_errors)
@@ -96,7 +98,7 @@ private:
     void on_verdict(Source& source, const ParsedPacket& parsed, Timestamp time, Verdict verdict, PacketBatch& batch);
     void settle_undecided(Source& source, PacketBatch& batch);
     void hand_over(PacketBatch batch);
-    void tell_lull();
+    void tell_lull_if_due();
     void forget_left();
     void tell_judged();
     void wait_for_blocks();
@@ -106,8 +108,8 @@ private:
     std::list<Source> sources_;
     std::uint32_t last_serial_ = 0;
     bool draining_ = false;
-    bool writer_waits_ = false;   // for what follows, or to hear that nothing does
-    DuplicateFilter duplicates_;  // of all: a packet may leave one network for another
+    std::optional<Clock::time_point> writer_waits_until_;  // for what follows; then it is to hear that nothing does
+    DuplicateFilter duplicates_;                           // of all: a packet may leave one network for another
 };
 
 }  // namespace tracedump
