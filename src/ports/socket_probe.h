@@ -33,7 +33,7 @@ std::vector<UniqueFd> find_sockets(pid_t tid, pid_t tgid, std::span<const Socket
 /// What the duplicate is: nothing if it is no TCP, UDP or UDP-Lite socket over IPv4 or IPv6.
 std::optional<SocketInfo> inspect_socket(const UniqueFd& socket);
 
-/// Whether it is this one, of which only Multipath TCP sockets may seem not to be.
+/// Whether its SO_COOKIE is this. Of a Multipath TCP socket it never is what inspect_socket() calls it: inspect that.
 bool has_cookie(const UniqueFd& socket, SocketCookie cookie);
 
 /// Where a socket that was looked at before is bound and connected to now. False if it does not tell.

@@ -1,4 +1,5 @@
-// A format of capture files: packets in, bytes out. Pure; the writer thread's, once it runs.
+// A format of capture files: packets in, bytes out; they touch nothing else, but for form_in_place() the block that the
+// packets lie in. The writer thread's, once it runs.
 #pragma once
 
 #include <cstddef>

@@ -66,8 +66,12 @@ constexpr std::size_t kBlockHeader = 8, kBlockTrailer = 4;
 constexpr std::size_t kHeadSize = sizeof(PacketHead) + kLinkHeaderSize;  // before the packet's network header
 static_assert(sizeof(PacketHead) == 28);
 constexpr std::size_t kSmallestFiller = kBlockHeader + kBlockTrailer;
+// With the status of the ring block that it begins in it.
+constexpr std::size_t kSmallestFirstFiller = BlockLease::kStatusOffset + BlockLease::kStatusSize + kBlockTrailer;
+// Between packets: the padding's header, the end of options, and the trailer.
+constexpr std::size_t kPaddingOverhead = 2 * sizeof(OptionHeader) + kBlockTrailer;
 // What an option may say of its length, in the units that blocks are padded to.
-constexpr std::size_t kLargestPadding = std::numeric_limits<std::uint16_t>::max() / 4 * 4;
+constexpr std::size_t kLargestGap = kPaddingOverhead + std::numeric_limits<std::uint16_t>::max() / 4 * 4;
 
 constexpr std::size_t padded(std::size_t size) { return (size + 3) / 4 * 4; }
 
@@ -104,12 +108,12 @@ std::uint8_t* put_block(std::uint8_t* out, std::uint32_t type, PutBody put_body)
 std::uint8_t* put_end_of_options(std::uint8_t* out) { return put(out, OptionHeader{kEndOfOptions, 0}); }
 
 /// The block's length to both of its ends, and from `data_end`, where its packet ends, to `end` padding that says
-/// nothing. What lay there may be a stranger's.
+/// nothing. What lay there may be a stranger's. Four zeros are the end of options.
 void close_packet(std::uint8_t* block, std::uint8_t* data_end, std::uint8_t* end) {
     const auto gap = static_cast<std::size_t>(end - data_end);
     put_zeros(data_end, gap);
-    if (gap > kBlockTrailer)
-        put(data_end, OptionHeader{kPadding, static_cast<std::uint16_t>(gap - sizeof(OptionHeader) - kBlockTrailer)});
+    if (gap >= kPaddingOverhead)
+        put(data_end, OptionHeader{kPadding, static_cast<std::uint16_t>(gap - kPaddingOverhead)});
     const auto length = static_cast<std::uint32_t>(end - block);
     put(block + offsetof(PacketHead, block_length), length);
     put(end - kBlockTrailer, length);
@@ -183,22 +187,28 @@ std::uint8_t* PcapngEncoder::put_filler(std::uint8_t* out, std::size_t place) co
 /// not be worth it.
 std::size_t PcapngEncoder::size_in_place(const PacketBatch& batch) const {
     const auto memory = batch.block.memory();
-    const std::uint8_t* free_from = memory.data() + kSmallestFiller;  // the first may be of any length
-    std::size_t largest_gap = memory.size(), records = 0;
+    if (memory.empty() || batch.packets.empty()) return 0;
+    std::size_t data_end = 0, records = 0;  // of the packet before
     for (const PacketRef& packet : batch.packets) {
-        const std::size_t before = static_cast<std::size_t>(packet.data - free_from);  // huge, where it is elsewhere
-        if (packet.data < free_from || before < kHeadSize || before - kHeadSize > largest_gap) return 0;
-        if ((packet.data - memory.data()) % 4 != 0) return 0;
-        const std::size_t kept = kept_of(packet);
-        if (kept < kLinkHeaderSize) return 0;
-        free_from = packet.data + padded(kept - kLinkHeaderSize) + kBlockTrailer;
-        largest_gap = kLargestPadding;
+        // Far beyond the block's end, if it lies elsewhere.
+        const auto at = reinterpret_cast<std::uintptr_t>(packet.data) - reinterpret_cast<std::uintptr_t>(memory.data());
+        const std::uint32_t kept = kept_of(packet);
+        if (at >= memory.size() || at % 4 != 0 || kept < kLinkHeaderSize) return 0;
+        const std::size_t gap_needed = data_end == 0 ? kSmallestFirstFiller : kBlockTrailer;
+        if (at < data_end + gap_needed + kHeadSize) return 0;
+        if (data_end != 0 && at - kHeadSize - data_end > kLargestGap) return 0;
+        data_end = at + padded(kept - kLinkHeaderSize);
         records += sizeof(PacketHead) + padded(kept) + kBlockTrailer;
     }
-    const auto used = static_cast<std::size_t>(free_from - memory.data());
-    const std::size_t size = (used + ByteSink::kUnit - 1) / ByteSink::kUnit * ByteSink::kUnit;
-    const bool fits = size <= memory.size();
-    return fits && size >= kSmallestFormed && size - records <= size / kLargestWaste ? size : 0;
+    const auto is_worth_it = [&](std::size_t size) {
+        return size <= memory.size() && size >= data_end + kBlockTrailer && size >= kSmallestFormed &&
+               size - data_end <= kLargestGap && size - records <= size / kLargestWaste;
+    };
+    // All of a full block, even if the next packet was too large for its end: then the next block is the next in
+    // memory.
+    if (batch.more_follows && is_worth_it(memory.size())) return memory.size();
+    const std::size_t used = (data_end + kBlockTrailer + ByteSink::kUnit - 1) / ByteSink::kUnit * ByteSink::kUnit;
+    return is_worth_it(used) ? used : 0;
 }
 
 std::optional<FormedBlock> PcapngEncoder::form_in_place(PacketBatch& batch) const {

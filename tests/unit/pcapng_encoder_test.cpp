@@ -143,6 +143,28 @@ TEST(PcapngEncoder, APacketBehindWhichNothingFitsIsCopied) {
     }
 }
 
+TEST(PcapngEncoder, OptionsHaveAnEnd) {
+    RingBlock block;
+    for (std::size_t size = 1000; block.has_room(size); ++size) block.add(size, 0x42);
+    PacketBatch batch = block.batch();
+    const auto formed = kEncoder.form_in_place(batch);
+    ASSERT_TRUE(formed);
+    std::uint32_t begin = 0;
+    std::memcpy(&begin, formed->bytes.data() + 4, sizeof begin);  // behind the first filler
+    for (std::size_t i = 0; i < block.packets.size(); ++i) {
+        const std::uint32_t end = formed->record_ends[i];
+        std::size_t at = begin + 28 + (block.packets[i].captured_length + 16 + 3) / 4 * 4;
+        std::uint16_t option[2] = {1, 0};  // code, length
+        while (at + 4 <= end - 4 && option[0] != 0) {
+            std::memcpy(option, formed->bytes.data() + at, sizeof option);
+            at += 4 + (option[1] + 3U) / 4 * 4;
+        }
+        ASSERT_EQ(option[0], 0) << i;
+        ASSERT_EQ(at, end - 4) << i;
+        begin = end;
+    }
+}
+
 TEST(PcapngEncoder, AFillerEndsWithTheUnit) {
     for (std::size_t place = 0; place < ByteSink::kUnit; place += 4) {
         Bytes file = test::encode(kEncoder, {});

@@ -47,8 +47,10 @@ public:
         while (has_room(size)) add(size, value);
     }
 
-    /// All of its packets.
-    PacketBatch batch() const { return {packets, {}, BlockLease(nullptr, {memory_.get(), kSize}, kGivenBack), false}; }
+    /// All of its packets. A full one is followed by others.
+    PacketBatch batch(bool full = false) const {
+        return {packets, {}, BlockLease(nullptr, {memory_.get(), kSize}, kGivenBack), full};
+    }
 
     std::uint32_t status() const {
         std::uint32_t status = 0;

@@ -240,7 +240,7 @@ class FormedWriterTest : public WriterTest {
 protected:
     /// Writes the blocks, in this order, with some packets that are copied where it says so, and stops.
     void write_blocks(FakeSink& sink, const std::vector<RingBlock>& blocks, bool copied_between = false,
-                      std::ptrdiff_t capacity = 1000) {
+                      std::ptrdiff_t capacity = 1000, bool full = true) {
         WriterQueue queue;
         queue.set_capacity(capacity);
         Writer::Links all = links(sink, queue);
@@ -251,16 +251,16 @@ protected:
         std::vector<Head> heads(blocks.size());
         for (std::size_t i = 0; i < blocks.size(); ++i) {
             if (copied_between) queue.push(batch(3, heads[i]));
-            queue.push(blocks[i].batch());
+            queue.push(blocks[i].batch(full));
         }
         queue.push(StopWriting{});
         writer.run();
         for (const RingBlock& block : blocks) EXPECT_EQ(block.status(), RingBlock::kGivenBack);
     }
 
-    static std::vector<RingBlock> filled(std::size_t count) {
+    static std::vector<RingBlock> filled(std::size_t count, std::size_t size = 1400) {
         auto blocks = RingBlock::in_a_row(count);
-        for (RingBlock& block : blocks) block.fill(1400, 0x42);
+        for (RingBlock& block : blocks) block.fill(size, 0x42);
         return blocks;
     }
 };
@@ -276,6 +276,48 @@ TEST_F(FormedWriterTest, BlocksThatFollowEachOtherAreWrittenTogether) {
     EXPECT_EQ(dump.records.size(), packets);
     EXPECT_EQ(counters_.written, packets);
     EXPECT_EQ(sink.writes, 3);  // up to the first unit, the blocks, the statistics
+}
+
+TEST_F(FormedWriterTest, SoAreThoseWhosePacketsDoNotReachTheEnd) {
+    for (const std::size_t size : {9000U, 33000U, 64000U, 65500U}) {  // one more would not have fitted
+        FakeSink sink;
+        sink.units = true;
+        const auto blocks = filled(4, size);
+        write_blocks(sink, blocks);
+        const auto dump = test::read_back(sink.bytes);
+        EXPECT_TRUE(dump.whole);
+        EXPECT_EQ(dump.records.size(), 4 * blocks[0].packets.size()) << size;
+        EXPECT_EQ(sink.writes, 3) << size;
+        EXPECT_EQ(std::search_n(sink.bytes.begin(), sink.bytes.end(), 8, RingBlock::kStale), sink.bytes.end());
+    }
+}
+
+TEST_F(FormedWriterTest, NothingIsWrittenBehindABlockWhoseTimeWasUp) {
+    FakeSink sink;
+    sink.units = true;
+    auto blocks = RingBlock::in_a_row(2);
+    for (RingBlock& block : blocks)
+        for (int i = 0; i < 150; ++i) block.add(1400, 0x42);
+    write_blocks(sink, blocks, false, 1000, false);
+    EXPECT_EQ(test::read_back(sink.bytes).records.size(), 300U);
+    EXPECT_LT(sink.bytes.size(), 300 * 1500 + 4 * ByteSink::kUnit);
+}
+
+TEST_F(FormedWriterTest, PacketsThatAreInNoBlockAreCopied) {
+    FakeSink sink;
+    sink.units = true;
+    WriterQueue queue;
+    Writer::Links all = links(sink, queue);
+    all.encoder = std::make_unique<PcapngEncoder>(kMaxSnaplen, PcapngEncoder::Origin{"test", "none"});
+    Writer writer(std::move(all));
+    writer.begin();
+    PacketBatch held;
+    held.held.emplace_back(test::packet_of(payload_));
+    held.packets.push_back(held.held.back().ref());
+    queue.push(std::move(held));
+    queue.push(StopWriting{});
+    writer.run();
+    EXPECT_EQ(test::read_back(sink.bytes).records.size(), 1U);
 }
 
 TEST_F(FormedWriterTest, BlocksThatDoNotFollowEachOtherAreWrittenOneByOne) {
