@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <thread>
@@ -169,7 +170,7 @@ TEST_F(WriterTest, WhatIsToBeFollowedAtOnceWaitsForThatOrForALull) {
         PacketBatch followed = batch(1, head);
         followed.more_follows = true;
         queue.push(std::move(followed));
-        EXPECT_TRUE(comes_true([&] { return head.status == kGivenBack; }));  // it was copied
+        EXPECT_TRUE(comes_true([&] { return std::atomic_ref(head.status).load() == kGivenBack; }));  // it was copied
         EXPECT_EQ(counters_.written, 0U);
     }
     queue.push(Lull{});
