@@ -21,9 +21,9 @@ constexpr milliseconds kAskForChanges{10};
 constexpr milliseconds kAskForChangesWithoutReceivers{100};  // one may yet open a socket to receive through
 constexpr milliseconds kLookAtIoUring{2};
 
-// How many times as long as it has worked a round rests: at most a hundredth of a CPU for each kind of round, and a
+// How many times as long as it has worked a round rests: at most half a percent of a CPU for each kind of round, and a
 // little more for processes whose descriptors change.
-constexpr int kRest = 100;
+constexpr int kRest = 200;
 constexpr int kRestOfChanged = 25;
 
 /// What this thread has spent so far.
