@@ -16,6 +16,7 @@ from measure import Comparison, Target, find_memory, load, printed_seconds, star
 PORT = "7000"
 FILTER = f"udp port {PORT}"
 RING = 64  # MiB
+PCAPNG = "tracedump --format=pcapng"
 
 UNITS = {"rate": "packets/s", "lost": "%", "cpu": "µs a packet", "memory": "MiB beside the ring"}
 
@@ -24,9 +25,6 @@ UNITS = {"rate": "packets/s", "lost": "%", "cpu": "µs a packet", "memory": "MiB
 
 def with_tracedump(*options):
     return lambda lab, receiver, file: tracedump(lab, [receiver.pid], options, file)
-
-
-PCAPNG = "tracedump --format=pcapng"
 
 
 def with_tcpdump(*options):

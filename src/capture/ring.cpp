@@ -72,13 +72,15 @@ std::uint32_t& status_of(std::uint8_t* block) {
 
 }  // namespace
 
-RingBlock::RingBlock(std::uint8_t* memory, bool is_full) : memory_(memory), is_full_(is_full) {}
+RingBlock::RingBlock(std::uint8_t* memory) : memory_(memory) {}
 
 const tpacket_hdr_v1& RingBlock::header() const {
     return reinterpret_cast<const tpacket_block_desc*>(memory_)->hdr.bh1;
 }
 
 std::uint32_t RingBlock::packet_count() const { return header().num_pkts; }
+
+bool RingBlock::is_full() const { return (header().block_status & TP_STATUS_BLK_TMO) == 0; }
 
 BlockLease RingBlock::lease(std::shared_ptr<const PacketRing> ring) {
     return {std::move(ring), {memory_, PacketRing::kBlockSize}, TP_STATUS_KERNEL};
@@ -125,10 +127,9 @@ bool PacketRing::block_ready() const {
 std::optional<RingBlock> PacketRing::next_block() {
     if (!block_ready()) return std::nullopt;
     std::uint8_t* block = memory_ + next_ * kBlockSize;
-    const bool is_full = (status_of(block) & TP_STATUS_BLK_TMO) == 0;
-    std::atomic_ref(status_of(block)).store(TP_STATUS_USER | kTaken, std::memory_order_relaxed);
+    std::atomic_ref(status_of(block)).fetch_or(kTaken, std::memory_order_relaxed);
     next_ = (next_ + 1) % block_count_;
-    return RingBlock(block, is_full);
+    return RingBlock(block);
 }
 
 PacketRing::Statistics PacketRing::statistics() {

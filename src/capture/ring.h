@@ -20,7 +20,7 @@ class PacketRing;
 /// A block that the kernel has handed over.
 class RingBlock {
 public:
-    RingBlock(std::uint8_t* memory, bool is_full);
+    RingBlock(std::uint8_t* memory);
 
     /// Calls visit(PacketRef) for each packet, in the order of arrival. What it points to lives as long as the lease.
     template <typename Visit>
@@ -28,7 +28,7 @@ public:
 
     std::uint32_t packet_count() const;
     /// Else its time was up.
-    bool is_full() const { return is_full_; }
+    bool is_full() const;
 
     /// The right to give the block back to the `ring` it is of; take it once.
     BlockLease lease(std::shared_ptr<const PacketRing> ring);
@@ -45,7 +45,6 @@ private:
     }
 
     std::uint8_t* memory_;
-    bool is_full_;
 };
 
 class PacketRing {

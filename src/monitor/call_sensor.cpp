@@ -103,7 +103,7 @@ void CallSensor::enter_udp(Tracee& tracee, Entry& entry) {
         }
     }
     if (entry.socket.local.port == 0 && !choose_udp_port(entry.borrowed, entry.socket))
-        entry.socket = inspect_socket(entry.borrowed).value_or(entry.socket);
+        look_again(entry.borrowed, entry.socket);
     if (entry.socket.local.port != 0) return entry.registry->claim(entry.socket, realtime_now());
     // IP_BIND_ADDRESS_NO_PORT, or no port free: as for TCP, the kernel chooses when it knows the remote.
     if (const auto address = read_address(call, entry.read); address && address->endpoint)

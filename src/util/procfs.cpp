@@ -31,6 +31,15 @@ void for_each_numbered_entry(const std::string& path, Visit visit) {
     }
 }
 
+/// That the text begins with.
+template <typename Number>
+std::optional<Number> number_in(std::string_view text) {
+    Number number = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{}) return std::nullopt;
+    return number;
+}
+
 }  // namespace
 
 std::optional<std::string> ProcFs::read(const std::string& path) const {
@@ -51,11 +60,7 @@ std::optional<std::string> ProcFs::status_field(pid_t pid, const std::string& na
 
 std::optional<long> ProcFs::status_number(pid_t pid, const std::string& name) const {
     const auto text = status_field(pid, name);
-    if (!text) return std::nullopt;
-    long number = 0;
-    const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (error != std::errc{}) return std::nullopt;
-    return number;
+    return text ? number_in<long>(*text) : std::nullopt;
 }
 
 bool ProcFs::exists(pid_t pid) const { return access(fmt::format("{}/{}", root_, pid).c_str(), F_OK) == 0; }
@@ -68,10 +73,7 @@ std::optional<int> ProcFs::last_cpu(pid_t tid) const {
     std::size_t at = stat->rfind(')');
     for (int field = kState; field <= kProcessor && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
     if (at == std::string::npos) return std::nullopt;
-    int cpu = 0;
-    const auto [stop, error] = std::from_chars(stat->data() + at + 1, stat->data() + stat->size(), cpu);
-    if (error != std::errc{}) return std::nullopt;
-    return cpu;
+    return number_in<int>(std::string_view(*stat).substr(at + 1));
 }
 
 std::vector<pid_t> ProcFs::threads(pid_t pid) const {

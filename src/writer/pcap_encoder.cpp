@@ -1,8 +1,5 @@
 #include "writer/pcap_encoder.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "util/bytes.h"
 #include "writer/link_header.h"
 
@@ -38,17 +35,13 @@ std::uint8_t* PcapEncoder::put_file_header(std::uint8_t* out) const {
 }
 
 std::uint8_t* PcapEncoder::put_record(std::uint8_t* out, const PacketRef& packet) const {
-    const std::uint32_t kept = std::min(packet.captured_length + kLinkHeaderSize, snaplen_);
+    const std::uint32_t kept = kept_of(packet, snaplen_);
     RecordHeader record{};
     record.seconds = static_cast<std::uint32_t>(packet.time / kNanosPerSecond);
     record.microseconds = static_cast<std::uint32_t>(packet.time % kNanosPerSecond / 1000);
     record.captured_length = kept;
     record.original_length = packet.original_length + kLinkHeaderSize;
-    out = put(out, record);
-    out = put(out, LinkHeader(packet), std::min(kept, kLinkHeaderSize));
-    if (kept <= kLinkHeaderSize) return out;
-    std::memcpy(out, packet.data, kept - kLinkHeaderSize);
-    return out + (kept - kLinkHeaderSize);
+    return put_packet(put(out, record), packet, kept);
 }
 
 }  // namespace tracedump

@@ -57,6 +57,12 @@ struct PacketHead {
     std::uint32_t original_length;
 };
 
+PacketHead head_of(const PacketRef& packet, std::uint32_t kept) {
+    return {.time = Time(packet.time),
+            .captured_length = kept,
+            .original_length = packet.original_length + kLinkHeaderSize};
+}
+
 struct OptionHeader {
     std::uint16_t code;
     std::uint16_t length;
@@ -107,13 +113,19 @@ std::uint8_t* put_block(std::uint8_t* out, std::uint32_t type, PutBody put_body)
 
 std::uint8_t* put_end_of_options(std::uint8_t* out) { return put(out, OptionHeader{kEndOfOptions, 0}); }
 
-/// The block's length to both of its ends, and from `data_end`, where its packet ends, to `end` padding that says
-/// nothing. What lay there may be a stranger's. Four zeros are the end of options.
-void close_packet(std::uint8_t* block, std::uint8_t* data_end, std::uint8_t* end) {
-    const auto gap = static_cast<std::size_t>(end - data_end);
-    put_zeros(data_end, gap);
+/// Where a packet's block goes on that begins here and whose packet ends there.
+std::uint8_t* padded_end(std::uint8_t* block, std::uint8_t* packet_end) {
+    return block + padded(static_cast<std::size_t>(packet_end - block));
+}
+
+/// The block's length to both of its ends, and from `packet_end` to `end` padding that says nothing. What lay there may
+/// be a stranger's. Four zeros are the end of options.
+void close_packet(std::uint8_t* block, std::uint8_t* packet_end, std::uint8_t* end) {
+    put_zeros(packet_end, static_cast<std::size_t>(end - packet_end));
+    std::uint8_t* const options = padded_end(block, packet_end);
+    const auto gap = static_cast<std::size_t>(end - options);
     if (gap >= kPaddingOverhead)
-        put(data_end, OptionHeader{kPadding, static_cast<std::uint16_t>(gap - kPaddingOverhead)});
+        put(options, OptionHeader{kPadding, static_cast<std::uint16_t>(gap - kPaddingOverhead)});
     const auto length = static_cast<std::uint32_t>(end - block);
     put(block + offsetof(PacketHead, block_length), length);
     put(end - kBlockTrailer, length);
@@ -145,24 +157,12 @@ std::uint8_t* PcapngEncoder::put_file_header(std::uint8_t* out) const {
     });
 }
 
-std::uint32_t PcapngEncoder::kept_of(const PacketRef& packet) const {
-    return std::min(packet.captured_length + kLinkHeaderSize, snaplen_);
-}
-
 std::uint8_t* PcapngEncoder::put_record(std::uint8_t* out, const PacketRef& packet) const {
-    const std::uint32_t kept = kept_of(packet);
-    std::uint8_t* const block = out;
-    out = put(out, PacketHead{.time = Time(packet.time),
-                              .captured_length = kept,
-                              .original_length = packet.original_length + kLinkHeaderSize});
-    out = put(out, LinkHeader(packet), std::min(kept, kLinkHeaderSize));
-    if (kept > kLinkHeaderSize) {
-        std::memcpy(out, packet.data, kept - kLinkHeaderSize);
-        out += kept - kLinkHeaderSize;
-    }
-    out = put_zeros(out, padded(kept) - kept);
-    close_packet(block, out, out + kBlockTrailer);
-    return out + kBlockTrailer;
+    const std::uint32_t kept = kept_of(packet, snaplen_);
+    std::uint8_t* const packet_end = put_packet(put(out, head_of(packet, kept)), packet, kept);
+    std::uint8_t* const end = padded_end(out, packet_end) + kBlockTrailer;
+    close_packet(out, packet_end, end);
+    return end;
 }
 
 std::uint8_t* PcapngEncoder::put_statistics(std::uint8_t* out, const CaptureStatistics& statistics) const {
@@ -192,7 +192,7 @@ std::size_t PcapngEncoder::size_in_place(const PacketBatch& batch) const {
     for (const PacketRef& packet : batch.packets) {
         // Far beyond the block's end, if it lies elsewhere.
         const auto at = reinterpret_cast<std::uintptr_t>(packet.data) - reinterpret_cast<std::uintptr_t>(memory.data());
-        const std::uint32_t kept = kept_of(packet);
+        const std::uint32_t kept = kept_of(packet, snaplen_);
         if (at >= memory.size() || at % 4 != 0 || kept < kLinkHeaderSize) return 0;
         const std::size_t gap_needed = data_end == 0 ? kSmallestFirstFiller : kBlockTrailer;
         if (at < data_end + gap_needed + kHeadSize) return 0;
@@ -217,10 +217,10 @@ std::optional<FormedBlock> PcapngEncoder::form_in_place(PacketBatch& batch) cons
     std::uint8_t* const memory = batch.block.memory().data();
     FormedBlock formed{{memory, size}, {}};
     formed.record_ends.reserve(batch.packets.size());
-    std::uint8_t *block = nullptr, *data_end = nullptr;  // of the packet before
+    std::uint8_t *block = nullptr, *packet_end = nullptr;  // of the packet before
     const auto close_before = [&](std::uint8_t* next) {
         if (!block) return put_filler_around_status(memory, next);
-        close_packet(block, data_end, next);
+        close_packet(block, packet_end, next);
         formed.record_ends.push_back(static_cast<std::uint32_t>(next - memory));
     };
     for (const PacketRef& packet : batch.packets) {
@@ -229,14 +229,9 @@ std::optional<FormedBlock> PcapngEncoder::form_in_place(PacketBatch& batch) cons
         std::uint8_t* const data = memory + (packet.data - memory);
         close_before(data - kHeadSize);
         block = data - kHeadSize;
-        const std::uint32_t kept = kept_of(packet);
-        put(put(block, PacketHead{.time = Time(packet.time),
-                                  .captured_length = kept,
-                                  .original_length = packet.original_length + kLinkHeaderSize}),
-            link);
-        data_end = data + padded(kept - kLinkHeaderSize);
-        // The last of them are not the packet's.
-        put_zeros(data + (kept - kLinkHeaderSize), padded(kept) - kept);
+        const std::uint32_t kept = kept_of(packet, snaplen_);
+        put(put(block, head_of(packet, kept)), link);
+        packet_end = data + (kept - kLinkHeaderSize);
     }
     close_before(memory + size);
     return formed;

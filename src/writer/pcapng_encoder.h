@@ -34,7 +34,6 @@ private:
     // So is one with more between its packets.
     static constexpr std::size_t kLargestWaste = 4;  // a fourth
 
-    std::uint32_t kept_of(const PacketRef& packet) const;
     std::size_t size_in_place(const PacketBatch& batch) const;
 
     const std::uint32_t snaplen_;

@@ -71,15 +71,13 @@ void Writer::append_to_run(FormedBlock block, BlockLease lease) {
     if (run_.empty()) {
         end_ = static_cast<std::size_t>(links_.encoder->put_filler(piece_ + end_, end_ % ByteSink::kUnit) - piece_);
         flush_piece(ByteSink::Rest::must_go);
-        run_ = block.bytes.first(0);
     }
     if (failed_) {
         links_.counters.lost.fetch_add(block.record_ends.size(), std::memory_order_relaxed);
-        run_ = {};
         return;
     }
     for (const std::uint32_t end : block.record_ends) record_ends_.push_back(in_sink_ + run_.size() + end);
-    run_ = {run_.data(), run_.size() + block.bytes.size()};
+    run_ = run_.empty() ? block.bytes : std::span(run_.data(), run_.size() + block.bytes.size());
     run_leases_.push_back(std::move(lease));
     const auto held = static_cast<std::ptrdiff_t>(run_leases_.size());
     if (run_.size() >= kRunSize || held >= links_.queue.capacity() / kHeld) flush_run();

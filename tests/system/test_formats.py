@@ -11,6 +11,7 @@ import threading
 import pcap
 from harness import FAR, NEAR, TRACEDUMP, expect_equal, expect_same, main, socket_in, wait_for
 from scripted import Scripted
+from sink import datagram_sink
 
 PCAPNG = "--format=pcapng"
 MANY = 12000
@@ -41,16 +42,9 @@ def launch(lab, script, options=()):
     return truth, traced
 
 
-def sink(lab):
-    """Takes what comes, and answers nothing."""
-    server = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((FAR, 7000))
-    return server
-
-
 def written_from_the_ring(lab):
     """Few packets, many, few, many: each is there, as it was, and in order."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth, traced = launch(lab, "s.send(b'one')\nstep()\nflood()\nstep()\ns.send(b'two')\nstep()\nflood()\n")
         file = traced.process.file
         for seen in (1, 1 + MANY, 2 + MANY):
@@ -70,7 +64,7 @@ def written_from_the_ring(lab):
 def nothing_of_strangers_between(lab):
     """What lies between packets in the ring may be anybody's."""
     subprocess.run(["ip", "-n", lab.near, "address", "add", "10.77.0.9/24", "dev", "veth0"], check=True)
-    with sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+    with datagram_sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         # The kernel's filter knows ports, not addresses: these look like the application's to it.
         stranger.bind(("10.77.0.9", 31000))
         truth, traced = launch(lab, "step()\n" * 2 + "flood()\n", ["--buffer-size=1"])
@@ -100,7 +94,7 @@ def strangers_hold_nothing_up(lab):
     """The application's last packets share a block of the ring with a stranger's, who fills it, and those after it."""
     subprocess.run(["ip", "-n", lab.near, "address", "add", "10.77.0.9/24", "dev", "veth0"], check=True)
     over = threading.Event()
-    with sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+    with datagram_sink(lab), socket_in(lab.near, socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind(("10.77.0.9", 31000))
 
         def talk():
@@ -124,7 +118,7 @@ def strangers_hold_nothing_up(lab):
 
 def readers_agree(lab):
     """tcpdump, tshark, capinfos and editcap."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth, traced = launch(lab, "step()\nflood()\ns.send(b'end')\n")
         traced.go_on(to_the_end=True)
         expect_equal(traced.process.wait(), 0, "status")
@@ -167,7 +161,7 @@ def expect_statistics(traced):
 
 def statistics_are_those_of_the_summary(lab):
     """With a ring that overflows, so that there is something to tell."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth, traced = launch(lab, "step()\nflood(1000)\nstep()\n", ["--buffer-size=1"])
         traced.process.signal(signal.SIGSTOP)
         wait_for("tracedump to stop", lambda: "T" in traced.process.status("State"))
@@ -182,7 +176,7 @@ def statistics_are_those_of_the_summary(lab):
 
 def statistics_while_the_application_goes_on(lab):
     """What it sends after the end is in neither."""
-    with sink(lab):
+    with datagram_sink(lab):
         sender = Scripted(lab.start, FLOOD + "step()\nwhile True: flood()\n")
         traced = lab.attach(sender.process, options=[PCAPNG])
         sender.go_on(to_the_end=True)
@@ -193,7 +187,7 @@ def statistics_while_the_application_goes_on(lab):
 
 def headers_alone(lab):
     """With a small snaplen there is more between the packets than in them: they are copied, and the file is small."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth, traced = launch(lab, "step()\nflood()\n", ["-s", "96"])
         traced.go_on(to_the_end=True)
         expect_equal(traced.process.wait(), 0, "status")
@@ -205,7 +199,7 @@ def headers_alone(lab):
 
 def a_pipe_gets_packets_alone(lab):
     """Straight into a reader."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth = lab.truth(largest=2000)
         out = lab.folder / "read"
         script = "import socket\n" + FLOOD + "flood()\n"

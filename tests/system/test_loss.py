@@ -9,6 +9,7 @@ import subprocess
 import pcap
 from harness import FAR, NEAR, TRACEDUMP, expect_equal, main, socket_in, wait_for
 from scripted import Scripted
+from sink import datagram_sink
 
 MANY = 6000  # datagrams of 1000 bytes: more than the smallest rings hold
 FLOOD = f"""
@@ -27,13 +28,6 @@ def counts(stderr):
             re.findall(r"^(\d+) packets? (captured|received by filter|dropped by kernel|lost)", stderr, re.MULTILINE)}
 
 
-def sink(lab):
-    """Takes what comes, and answers nothing."""
-    server = socket_in(lab.far, socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((FAR, 7000))
-    return server
-
-
 def expect_part(truth, captured):
     """All that was captured is true, each packet once."""
     _, extra = pcap.difference(truth, captured)
@@ -42,7 +36,7 @@ def expect_part(truth, captured):
 
 def overflow(lab, buffer, foreign=0):
     """tracedump is stopped while the application sends: the ring overflows, and the kernel counts."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth = lab.truth(largest=2000)
         traced = Scripted(lambda command, **options: lab.tracedump(["--", *command], **options), FLOOD,
                           options=[f"--buffer-size={buffer}"])
@@ -90,7 +84,7 @@ def ring_overflows_with_strangers(lab):
 
 def output_that_nobody_reads(lab):
     """The writer waits for a reader; what the ring cannot hold meanwhile is counted."""
-    with sink(lab):
+    with datagram_sink(lab):
         truth = lab.truth(largest=2000)
         reading, writing = os.pipe()
         traced = Scripted(lambda command, **options: lab.start(
